@@ -1,0 +1,162 @@
+"""The one tree of errors.
+
+Every error that reaches a client or an operator stands here. Each class has a stable `code` (for programs), an
+OpenAI-style `type`, an HTTP `status`, and says whether the same request may succeed if sent again (`retryable`). The
+message is one plain sentence or two that tell the reader what to do.
+
+    WorkerError
+    ├── InvalidInput                 the request is wrong: the client must change it
+    │   ├── UnknownRoute
+    │   ├── ContextLengthExceeded
+    │   └── InputTooLarge
+    ├── HandlerFailed                the handler raised something else
+    ├── JobCancelled                 the job was stopped on request
+    ├── WorkerStopping               the worker is shutting down
+    ├── EngineError                  the engine failed while it ran
+    │   ├── EngineCrashed
+    │   └── EngineUnavailable
+    └── StartupError                 the worker cannot start: its operator must change something
+        ├── InvalidSettings
+        ├── ModelNotFound
+        └── ModelLoadFailed
+"""
+
+from typing import ClassVar, TypedDict
+
+
+class ErrorBody(TypedDict):
+    """An error as clients receive it."""
+
+    code: str
+    type: str
+    message: str
+    param: str | None
+    retryable: bool
+    status: int
+
+
+class WorkerError(Exception):
+    """Base of all errors. Raise it, or a class below it, in a handler to choose what the client reads.
+
+    Args:
+        message: What went wrong and what to do, in plain sentences.
+        param: The path of the field at fault, such as `messages.0.content`.
+        code: Replaces the class's `code`.
+    """
+
+    code: ClassVar[str] = "worker_error"
+    type: ClassVar[str] = "server_error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.error_code = code or self.code
+
+    def body(self) -> ErrorBody:
+        """The error as a JSON object."""
+        return {
+            "code": self.error_code,
+            "type": self.type,
+            "message": self.message,
+            "param": self.param,
+            "retryable": self.retryable,
+            "status": self.status,
+        }
+
+
+class InvalidInput(WorkerError):
+    """The job's input is wrong; sending it again unchanged cannot help."""
+
+    code = "invalid_input"
+    type = "invalid_request_error"
+    status = 400
+
+
+class UnknownRoute(InvalidInput):
+    """The job asks for a route that this worker does not have."""
+
+    code = "unknown_route"
+    status = 404
+
+
+class ContextLengthExceeded(InvalidInput):
+    """The prompt has more tokens than the context holds."""
+
+    code = "context_length_exceeded"
+
+
+class InputTooLarge(InvalidInput):
+    """The body is over the size limit."""
+
+    code = "input_too_large"
+    status = 413
+
+
+class HandlerFailed(WorkerError):
+    """The handler raised an error that is none of these."""
+
+    code = "handler_failed"
+
+
+class JobCancelled(WorkerError):
+    """The job was stopped on request."""
+
+    code = "job_cancelled"
+    status = 499
+
+
+class WorkerStopping(WorkerError):
+    """The worker is shutting down; another one can take the job."""
+
+    code = "worker_stopping"
+    status = 503
+    retryable = True
+
+
+class EngineError(WorkerError):
+    """The engine answered with an error of its own."""
+
+    code = "engine_error"
+
+
+class EngineCrashed(EngineError):
+    """The engine process died while it ran this request."""
+
+    code = "engine_crashed"
+    status = 503
+    retryable = True
+
+
+class EngineUnavailable(EngineError):
+    """The engine is not ready, and did not become so in time."""
+
+    code = "engine_unavailable"
+    status = 503
+    retryable = True
+
+
+class StartupError(WorkerError):
+    """The worker cannot start."""
+
+    code = "startup_failed"
+
+
+class InvalidSettings(StartupError):
+    """One or more settings are invalid; the message names every one."""
+
+    code = "invalid_settings"
+
+
+class ModelNotFound(StartupError):
+    """No model is configured, or its file is not there."""
+
+    code = "model_not_found"
+
+
+class ModelLoadFailed(StartupError):
+    """The engine refused the model file."""
+
+    code = "model_load_failed"
