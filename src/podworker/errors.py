@@ -10,7 +10,7 @@ message is one plain sentence or two that tell the reader what to do.
     │   ├── ContextLengthExceeded
     │   └── InputTooLarge
     ├── HandlerFailed                the handler raised something else
-    ├── JobCancelled                 the job was stopped on request
+    ├── InvalidOutput                the handler returned what cannot be posted
     ├── WorkerStopping               the worker is shutting down
     ├── EngineError                  the engine failed while it ran
     │   ├── EngineCrashed
@@ -101,11 +101,10 @@ class HandlerFailed(WorkerError):
     code = "handler_failed"
 
 
-class JobCancelled(WorkerError):
-    """The job was stopped on request."""
+class InvalidOutput(WorkerError):
+    """The handler returned what cannot be posted."""
 
-    code = "job_cancelled"
-    status = 499
+    code = "invalid_output"
 
 
 class WorkerStopping(WorkerError):

@@ -1,0 +1,33 @@
+"""`podworker serve`: what the container runs."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import click
+
+from podworker.cli.options import chosen_handler, chosen_settings, handler_argument, setting_options
+from podworker.worker import command_line_settings
+from podworker.worker import serve as serve_handler
+
+
+@click.command(name="serve")
+@handler_argument
+@setting_options
+def command(handler: Path | None, model: str | None, settings: tuple[str, ...]) -> None:
+    """Run a worker: take jobs from RunPod until it stops the container.
+
+    HANDLER is the Python file that answers the jobs: one that calls podworker.serve(…), or plain RunPod code. Without
+    it, handler.py is run if it is in the current folder; else the built-in language model serves MODEL.
+
+    This is what the container runs. RunPod tells it by environment variables where the jobs are; on your own machine
+    `podworker dev` does that, and starts workers itself.
+    """
+    command_line_settings.set(chosen_settings(model, settings))
+    file = chosen_handler(handler)
+    if file is None:
+        serve_handler()
+        return
+    sys.argv = [str(file)]  # the SDK reads it
+    sys.path.insert(0, str(file.resolve().parent))  # as `python HANDLER` would
+    runpy.run_path(str(file), run_name="__main__")

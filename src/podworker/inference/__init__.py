@@ -1,0 +1,1 @@
+"""The inference engine: llama.cpp's server as a supervised child, and the built-in language-model handler on it."""

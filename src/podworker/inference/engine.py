@@ -1,0 +1,246 @@
+"""The engine as the worker sees it: started, asked, watched, started again after a crash.
+
+STARTING ──▶ READY ──▶ CRASHED ──▶ STARTING …      a loaded engine crashed; a new one is started
+    │          │          └──────▶ STOPPED         …too often
+    └──────────┴─────────────────▶ STOPPED         stopped, or the model could not be loaded
+"""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from podworker.errors import EngineCrashed, EngineError, EngineUnavailable, ModelLoadFailed
+from podworker.inference.engine_options import EngineOptions
+from podworker.inference.engine_process import EngineProcess
+from podworker.monitoring import phases
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from podworker.inference.engine_client import EngineClient
+
+logger = logging.getLogger(__name__)
+
+PROBE_SECONDS = 0.02
+"""Between two questions whether the engine is ready; one costs it nothing measurable."""
+RESTART_WINDOW_SECONDS = 600.0
+"""Crashes longer ago than this no longer count."""
+READY_WAIT_SECONDS = 120.0
+"""How long a request waits for an engine that is being started again."""
+EXIT_NOTICE_SECONDS = 1.0
+"""A crash shows on the connection some milliseconds before the process is reaped."""
+TERMINATION_SECONDS = 2.0
+"""An idle engine ends within 0.04 s of SIGTERM; a stuck one never does, and is killed after this long."""
+
+LONGEST_BASE_PATH = 70
+"""Characters of a temporary folder's path: a Unix socket's whole path may have 107 (unix(7))."""
+
+
+class EngineState(StrEnum):
+    """Where the engine stands."""
+
+    STARTING = "starting"
+    READY = "ready"
+    CRASHED = "crashed"
+    STOPPED = "stopped"
+
+
+class Engine:
+    """llama.cpp's server as a supervised child process.
+
+    Args:
+        options: What to start it with.
+        start_timeout: Seconds it may take to load the model.
+        restarts: How many crashes within 10 minutes are answered with a new start.
+    """
+
+    def __init__(self, options: EngineOptions, *, start_timeout: float, restarts: int) -> None:
+        self.state = EngineState.STOPPED
+        self._options = options
+        self._start_timeout = start_timeout
+        self._restarts = restarts
+        self._crashes: deque[float] = deque()
+        self._lives = 0
+        self._directory = _private_directory()
+        self._process: EngineProcess | None = None
+        self._client: EngineClient | None = None
+        self._ready = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process id, or None while there is none."""
+        return self._process.pid if self._process else None
+
+    def launch(self) -> None:
+        """Start the process and return at once. Needs no event loop; call it from the main thread.
+
+        Raises:
+            OSError: No process could be started.
+        """
+        self._lives += 1
+        self._process = EngineProcess(self._options, self._directory, f"engine-{self._lives}")
+        self.state = EngineState.STARTING
+
+    async def loaded(self) -> None:
+        """Wait until the launched process has loaded the model.
+
+        Raises:
+            ModelLoadFailed: It ended, or was too slow and was ended; the message has llama.cpp's own reason.
+        """
+        # Imported here because it takes longer than the engine takes to start, which `launch` must not wait for.
+        from podworker.inference.engine_client import EngineClient  # noqa: PLC0415
+
+        assert self._process is not None, "launch comes first"  # noqa: S101
+        await self._close_client()
+        self._client = EngineClient(self._process)
+        try:
+            async with asyncio.timeout(self._start_timeout):
+                await self._until_ready(self._client)
+        except TimeoutError:
+            self._process.kill()
+            raise ModelLoadFailed(
+                f"The model {self._options.model.name} was not loaded within {self._start_timeout:g} s. "
+                "Use a smaller model or a faster disk, or raise ENGINE_START_TIMEOUT_SECONDS."
+            ) from None
+        self.state = EngineState.READY
+        self._ready.set()
+
+    async def supervise(self) -> None:
+        """Start a crashed engine again, for as long as this runs.
+
+        Raises:
+            EngineError: It crashed too often.
+            ModelLoadFailed: It could not load the model again.
+        """
+        while self._process is not None:
+            await asyncio.wrap_future(self._process.exited)
+            self._ready.clear()
+            self.state = EngineState.CRASHED
+            self._count_crash(self._process)
+            self.launch()
+            await self.loaded()
+            logger.info("The engine is ready again after its crash")
+
+    async def stop(self) -> None:
+        """End the process, by force if it does not end at once, and remove its socket."""
+        self.state = EngineState.STOPPED
+        self._ready.clear()
+        await self._close_client()
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            if not await _ends_within(process, TERMINATION_SECONDS):
+                process.kill()
+                await asyncio.wrap_future(process.exited)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    @contextlib.asynccontextmanager
+    async def request(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> "AsyncIterator[aiohttp.ClientResponse]":
+        """Send one request; leaving the context ends it, which frees its slot.
+
+        Raises:
+            EngineUnavailable: No engine was ready in time.
+            EngineCrashed: The engine died while the request ran.
+        """
+        import aiohttp  # noqa: PLC0415 - see `loaded`
+
+        process, response = await self._open(method, path, body)
+        try:
+            yield response
+        except aiohttp.ClientError as error:
+            raise await _explain(process, error) from error
+        finally:
+            response.close()  # not released: the rest of a cancelled answer is nobody's
+
+    async def _open(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> "tuple[EngineProcess, aiohttp.ClientResponse]":
+        import aiohttp  # noqa: PLC0415 - see `loaded`
+
+        while True:
+            client = await self._available()
+            try:
+                return client.process, await client.send(method, path, body)
+            except aiohttp.ClientError as error:
+                explained = await _explain(client.process, error)
+                never_sent = isinstance(error, aiohttp.ClientConnectorError)
+                if not (never_sent and isinstance(explained, EngineCrashed)):
+                    raise explained from error
+                if self._client is client:  # the request can wait for the next engine
+                    self._ready.clear()
+
+    async def _available(self) -> "EngineClient":
+        try:
+            async with asyncio.timeout(READY_WAIT_SECONDS):
+                await self._ready.wait()
+        except TimeoutError:
+            raise EngineUnavailable(
+                f"The engine was not ready within {READY_WAIT_SECONDS:g} s. Send the request again."
+            ) from None
+        if self._client is None:
+            raise EngineUnavailable("The engine is being stopped. Send the request again.")
+        return self._client
+
+    async def _until_ready(self, client: "EngineClient") -> None:
+        while (status := await client.health()) != 200:
+            if status is not None:
+                phases.mark("engine start")
+            if client.process.exited.done():
+                self.state = EngineState.STOPPED
+                raise ModelLoadFailed(
+                    f"The model {self._options.model.name} cannot be loaded: {client.process.failure()}."
+                )
+            await asyncio.sleep(PROBE_SECONDS)
+        phases.mark("engine start")
+        phases.mark("model load")
+
+    def _count_crash(self, process: EngineProcess) -> None:
+        now = time.monotonic()
+        self._crashes.append(now)
+        while now - self._crashes[0] > RESTART_WINDOW_SECONDS:
+            self._crashes.popleft()
+        if len(self._crashes) > self._restarts:
+            self.state = EngineState.STOPPED
+            raise EngineError(
+                f"The engine crashed {len(self._crashes)} times within {RESTART_WINDOW_SECONDS / 60:g} minutes; last: "
+                f"{process.failure()}. The worker gives up. ENGINE_RESTARTS sets how often it starts the engine again."
+            )
+        logger.error("The engine crashed (%s) and is started again", process.failure())
+
+    async def _close_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+
+def _private_directory() -> Path:
+    """A new folder that only this user can enter, with a path short enough for a socket in it."""
+    base = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="podworker-", dir=base if len(base) <= LONGEST_BASE_PATH else "/tmp"))  # noqa: S108
+
+
+def crashed() -> EngineCrashed:
+    """The error for a request whose engine died under it."""
+    return EngineCrashed("The engine crashed while it ran this request, and is started again. Send the request again.")
+
+
+async def _explain(process: EngineProcess, error: Exception) -> EngineError:
+    """Tell a crash from a connection that ended for another reason."""
+    if await _ends_within(process, EXIT_NOTICE_SECONDS):
+        return crashed()
+    return EngineError(f"The connection to the engine broke ({type(error).__name__}). Send the request again.")
+
+
+async def _ends_within(process: EngineProcess, seconds: float) -> bool:
+    done, _ = await asyncio.wait([asyncio.wrap_future(process.exited)], timeout=seconds)
+    return bool(done)

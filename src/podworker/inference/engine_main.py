@@ -1,0 +1,67 @@
+"""The engine process: `python -m podworker.inference.engine_main`, started by `engine_process`.
+
+It reads one JSON object from standard input (see `EngineCommand`), becomes the engine, and ends when its parent does:
+the kernel is asked to kill it then, and where it cannot be asked, the end of standard input ends the built-in engine.
+It imports almost nothing: this is the first step of every cold start.
+"""
+
+import json
+import os
+import sys
+from typing import NoReturn, TypedDict
+
+from podworker.child import end_with_parent
+
+EXIT_REFUSED = 3
+"""The exit code when the engine could not start with these options; the reason is on standard error."""
+
+
+class EngineCommand(TypedDict):
+    """What the parent sends."""
+
+    parent: int
+    program: list[str]
+    """The words of a program to become; empty for the built-in engine."""
+    attributes: dict[str, str | int | bool | list[str]]
+    """Dotted attributes of `xllamacpp.CommonParams`, for the built-in engine."""
+
+
+def _become(program: list[str]) -> NoReturn:
+    """Replace this process by the operator's own engine program."""
+    try:
+        os.execv(program[0], program)  # noqa: S606 - ENGINE_BINARY
+    except OSError as error:
+        sys.exit(f"ENGINE_BINARY {program[0]} cannot be run: {error.strerror}")
+
+
+def _serve(attributes: dict[str, str | int | bool | list[str]]) -> NoReturn:
+    """Run the built-in engine until standard input ends."""
+    import xllamacpp  # noqa: PLC0415 - an engine program does not need it
+
+    params = xllamacpp.CommonParams()
+    for path, value in attributes.items():
+        *parents, name = path.split(".")
+        owner = params
+        for parent in parents:
+            owner = getattr(owner, parent)
+        setattr(owner, name, set(value) if isinstance(value, list) and name == "model_alias" else value)
+    try:
+        _server = xllamacpp.Server(params)
+    except RuntimeError:  # the reason is on standard error already, in llama.cpp's words
+        os._exit(EXIT_REFUSED)
+    sys.stdin.buffer.read()
+    os._exit(0)  # nothing to save: the destructor would wait for running requests
+
+
+def main() -> None:
+    """Read the command and become the engine."""
+    command: EngineCommand = json.loads(sys.stdin.buffer.readline())
+    end_with_parent(command["parent"])
+    os.dup2(2, 1)  # one stream of log lines
+    if command["program"]:
+        _become(command["program"])
+    _serve(command["attributes"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What the engine is started with: one table from our settings to both of its forms.
+
+llama.cpp's server comes as a Python module (`xllamacpp`, attributes of its `CommonParams`) or as a program
+(`llama-server`, command-line flags). `OPTIONS` names both for each option, so that they cannot drift apart.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+Value: TypeAlias = str | int | bool | list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """The engine's start options. Units are those of `configuration.Settings`."""
+
+    model: Path
+    alias: str
+    context_length: int
+    slots: int
+    batch_size: int
+    gpu_layers: int
+    threads: int
+    prompt_cache_mb: int
+    binary: Path | None = None
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: its attribute in `xllamacpp.CommonParams`, its flags for `llama-server`, and its value."""
+
+    attribute: str
+    flags: tuple[str, ...]
+    value: Callable[[EngineOptions], Value]
+
+
+def _valued(flag: str, attribute: str, value: Callable[[EngineOptions], Value]) -> Option:
+    return Option(attribute, (flag,), value)
+
+
+def _switch(attribute: str, *, on: bool, flags: tuple[str, ...] = ()) -> Option:
+    return Option(attribute, flags, lambda _: on)
+
+
+# A micro-batch over 512 tokens gains nothing on a CPU and costs GPU memory; llama.cpp's own default.
+MICRO_BATCH = 512
+
+OPTIONS: tuple[Option, ...] = (
+    _valued("--model", "model.path", lambda o: str(o.model)),
+    _valued("--parallel", "n_parallel", lambda o: o.slots),
+    # One pool for all slots, and each slot is sure of its whole context: no request fails because others are long.
+    _valued("--ctx-size", "n_ctx", lambda o: o.context_length * o.slots),
+    _switch("kv_unified", on=True, flags=("--kv-unified",)),
+    _valued("--kv-unified-per-slot", "kv_unified_per_slot", lambda o: o.context_length),
+    _valued("--batch-size", "n_batch", lambda o: o.batch_size),
+    _valued("--ubatch-size", "n_ubatch", lambda o: min(o.batch_size, MICRO_BATCH)),
+    _valued("--n-gpu-layers", "n_gpu_layers", lambda o: o.gpu_layers),
+    _valued("--threads", "cpuparams.n_threads", lambda o: o.threads),
+    _valued("--threads-batch", "cpuparams_batch.n_threads", lambda o: o.threads),
+    _valued("--cache-ram", "cache_ram_mib", lambda o: o.prompt_cache_mb),
+    _valued("--log-verbosity", "verbosity", lambda o: 3 if o.verbose else 2),
+    # llama.cpp's own fitting reads the vocabulary twice; layers and context are known here.
+    _switch("fit_params", on=False, flags=("--fit", "off")),
+    # Damaged weights load silently otherwise; the check costs nothing measurable.
+    _switch("check_tensors", on=True, flags=("--check-tensors",)),
+    # Nothing but inference: no web page, no proxy, no list of what the slots hold, no other model.
+    _switch("ui", on=False, flags=("--no-ui",)),
+    _switch("endpoint_slots", on=False, flags=("--no-slots",)),
+    _switch("endpoint_props", on=False),
+    _switch("ui_mcp_proxy", on=False),
+    _switch("models_autoload", on=False),
+    _switch("offline", on=True, flags=("--offline",)),
+)
+
+
+def attributes(options: EngineOptions, *, socket: Path, api_key: str) -> dict[str, Value]:
+    """The options as dotted attributes of `xllamacpp.CommonParams`."""
+    table = {option.attribute: option.value(options) for option in OPTIONS}
+    return {**table, "hostnames": [str(socket)], "api_keys": [api_key], "model_alias": [options.alias]}
+
+
+def arguments(options: EngineOptions, *, socket: Path) -> list[str]:
+    """The options as `llama-server` arguments. The key is not among them: everybody can read a process's arguments."""
+    words = ["--host", str(socket), "--alias", options.alias]
+    for option in OPTIONS:
+        words.extend(option.flags)
+        value = option.value(options)
+        if not isinstance(value, bool):
+            words.append(str(value))
+    return words
+
+
+def environment(inherited: Mapping[str, str], *, api_key: str) -> dict[str, str]:
+    """The engine's environment: what the worker has, less secrets, and less what would overrule the options above."""
+    secret = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+    kept = {k: v for k, v in inherited.items() if not k.upper().endswith(secret) and not k.startswith("LLAMA_ARG_")}
+    # Without GGML_NO_BACKTRACE an abort runs gdb for seconds before the process ends.
+    return {**kept, "GGML_NO_BACKTRACE": "1", "LLAMA_API_KEY": api_key}

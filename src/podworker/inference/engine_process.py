@@ -1,0 +1,110 @@
+"""One life of the engine process: from its start to its exit."""
+
+import contextlib
+import json
+import logging
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from concurrent.futures import Future
+from pathlib import Path
+
+from podworker.configuration import machine
+from podworker.inference import engine_options
+from podworker.inference.engine_main import EngineCommand
+from podworker.inference.engine_options import EngineOptions
+
+engine_log = logging.getLogger("podworker.engine")
+
+# llama.cpp's log lines start with a time stamp and a level: `0.00.020.608 E gguf_init_from_reader: …`.
+_LINE = re.compile(r"^[\d.]+ (?P<level>[DIWE]) (?P<text>.*)$")
+
+
+class EngineProcess:
+    """A started engine. `exited` holds its exit code once it is gone; it never outlives this process.
+
+    Start it from the main thread: Linux kills it when the thread that started it ends.
+
+    Args:
+        options: What to start it with.
+        directory: A private folder for its socket.
+        name: Tells this life from earlier ones in `directory`.
+    """
+
+    def __init__(self, options: EngineOptions, directory: Path, name: str) -> None:
+        self.socket = directory / f"{name}.sock"
+        self.api_key = secrets.token_urlsafe(24)
+        self.exited: Future[int] = Future()
+        self._model = options.model
+        self._first_error: str | None = None
+        self._tail: deque[str] = deque(maxlen=40)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "podworker.inference.engine_main"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=engine_options.environment(machine.environment(), api_key=self.api_key),
+            process_group=0,  # a Ctrl-C in the terminal is the worker's to handle
+        )
+        self._send_command(options)
+        threading.Thread(target=self._read_log, name=f"engine log {name}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM)."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End it now (SIGKILL)."""
+        self._process.kill()
+
+    def failure(self) -> str:
+        """Why it ended, in llama.cpp's own words where it left any."""
+        code = self.exited.result(timeout=0)
+        ended = f"ended with {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        words = self._first_error or (self._tail[-1] if self._tail else "")
+        return f"{words} (the engine {ended})" if words else f"the engine {ended} without a word"
+
+    def _send_command(self, options: EngineOptions) -> None:
+        program = [str(options.binary), *engine_options.arguments(options, socket=self.socket)]
+        command: EngineCommand = {
+            "parent": os.getpid(),
+            "program": program if options.binary else [],
+            "attributes": engine_options.attributes(options, socket=self.socket, api_key=self.api_key),
+        }
+        assert self._process.stdin is not None  # noqa: S101 - opened above
+        with contextlib.suppress(BrokenPipeError):  # it ended already: `exited` will say so
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _read_log(self) -> None:
+        """Keep the last lines and pass them on, until the process is gone."""
+        assert self._process.stderr is not None  # noqa: S101 - opened above
+        with self._process.stderr as stderr:
+            for raw in stderr:
+                line = raw.decode(errors="replace").rstrip()
+                if line:
+                    self._keep(line)
+        code = self._process.wait()
+        assert self._process.stdin is not None  # noqa: S101 - opened above
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self.socket.unlink(missing_ok=True)
+        self.exited.set_result(code)
+
+    def _keep(self, line: str) -> None:
+        found = _LINE.match(line)
+        text = found["text"].strip() if found else line
+        self._tail.append(text)
+        if found and found["level"] == "E" and self._first_error is None:
+            self._first_error = text  # the cause; the errors that follow are its consequences
+        engine_log.debug("%s", text)

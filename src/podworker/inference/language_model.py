@@ -1,0 +1,144 @@
+"""The built-in handler: a GGUF language model."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from podworker.configuration import Settings, machine
+from podworker.errors import WorkerError
+from podworker.gateway.handler import Handler
+from podworker.gateway.job import Job
+from podworker.gateway.stream import Stream
+from podworker.inference import answers
+from podworker.inference.engine import Engine, crashed
+from podworker.inference.engine_options import EngineOptions
+from podworker.inference.routes import CHAT, MODELS, EngineRequest, read_request
+from podworker.models.source import find_model
+
+logger = logging.getLogger(__name__)
+
+ALL_LAYERS = 999
+"""More than any model has; llama.cpp puts on the GPU what there is."""
+LARGEST_PROMPT_CACHE_MB = 8192
+"""llama.cpp's own default; a container may have less memory than that in all."""
+
+
+class LanguageModel(Handler):
+    """Serves the model of the settings: OpenAI's routes, and the plain form."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, once it is launched."""
+        assert self._engine is not None, "launch comes first"  # noqa: S101
+        return self._engine
+
+    def launch(self, settings: Settings) -> None:
+        """Find the model and start the engine, which loads it in its own process.
+
+        Raises:
+            ModelNotFound: There is no such model.
+        """
+        options = engine_options(settings)
+        self.concurrency = settings.slots
+        self._engine = Engine(
+            options, start_timeout=settings.engine_start_timeout_seconds, restarts=settings.engine_restarts
+        )
+        self._engine.launch()
+        logger.info("Loading %s with %d slots of %d tokens", options.alias, options.slots, options.context_length)
+
+    async def start(self) -> None:
+        """Wait until the model is loaded."""
+        await self.engine.loaded()
+
+    async def watch(self) -> None:
+        """Start a crashed engine again, until it crashed too often."""
+        await self.engine.supervise()
+
+    async def stop(self) -> None:
+        """End the engine."""
+        if self._engine is not None:
+            await self._engine.stop()
+
+    async def run(self, job: Job) -> Any | Stream:  # noqa: ANN401 - see Handler
+        """Answer one job by the engine."""
+        request = read_request(job.input)
+        if not request.stream:
+            return await self._answer(request)
+        if request.openai:
+            return Stream(self._raw_events(request), merge=answers.join_events)
+        return Stream(self._objects(request), merge=answers.join_objects)
+
+    async def _answer(self, request: EngineRequest) -> Any:  # noqa: ANN401 - any JSON value
+        async with self.engine.request(request.method, request.path, request.body) as response:
+            answer = await response.json()
+            if not response.ok:
+                raise answers.engine_error(answer, param=_prompt_field(request))
+        if request.path == MODELS:  # the engine adds its own list, in another form
+            return {"object": "list", "data": answer["data"]}
+        return answer
+
+    async def _events(self, request: EngineRequest) -> AsyncGenerator[str, None]:
+        """The answer's server-sent events, but for the one that ends it.
+
+        Raises:
+            EngineCrashed: It did not end as it should: the engine died, and the connection looks like a clean end.
+        """
+        async with self.engine.request(request.method, request.path, request.body) as response:
+            if not response.ok:
+                raise answers.engine_error(await response.json(), param=_prompt_field(request))
+            async for event in answers.events(response.content.iter_any()):
+                if event == answers.DONE:
+                    return
+                if answers.is_error(event):
+                    raise answers.engine_error(answers.event_data(event), param=_prompt_field(request))
+                yield event
+        raise crashed()
+
+    async def _raw_events(self, request: EngineRequest) -> AsyncGenerator[str, None]:
+        """Server-sent events as OpenAI's clients expect them; a failure is told in the stream, too."""
+        begun = False
+        try:
+            async with aclosing(self._events(request)) as events:
+                async for event in events:
+                    begun = True
+                    yield event
+        except WorkerError as error:
+            if begun:  # else the job's own error comes first
+                yield answers.error_event(error)
+            raise
+        yield answers.DONE
+
+    async def _objects(self, request: EngineRequest) -> AsyncGenerator[dict[str, Any], None]:
+        async with aclosing(self._events(request)) as events:
+            async for event in events:
+                yield answers.event_data(event)
+
+
+def engine_options(settings: Settings) -> EngineOptions:
+    """The engine's options for these settings on this machine.
+
+    Raises:
+        ModelNotFound: There is no such model.
+    """
+    model = find_model(settings.model)
+    cache = settings.prompt_cache_mb
+    return EngineOptions(
+        model=model,
+        alias=settings.model_name or model.stem,
+        context_length=settings.context_length,
+        slots=settings.slots,
+        batch_size=settings.batch_size,
+        gpu_layers=ALL_LAYERS if settings.gpu_layers is None else settings.gpu_layers,
+        threads=settings.threads or machine.cpu_quota(),
+        prompt_cache_mb=min(machine.memory_limit() // 2**20 // 10, LARGEST_PROMPT_CACHE_MB) if cache is None else cache,
+        binary=settings.engine_binary,
+        verbose=settings.log_level == "debug",
+    )
+
+
+def _prompt_field(request: EngineRequest) -> str:
+    return "messages" if request.path == CHAT else "prompt"

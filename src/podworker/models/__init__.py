@@ -1,0 +1,1 @@
+"""Model management: which model is served, and where its file is."""

@@ -1,0 +1,1 @@
+"""Logs, cold-start phases, and what the worker tells about itself."""

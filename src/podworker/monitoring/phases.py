@@ -1,0 +1,42 @@
+"""Cold-start phases: how long each step from process start to ready took.
+
+Phases overlap (the engine loads while the SDK is imported), so each is a point in time since the process started, not a
+share of a sum.
+"""
+
+import os
+import re
+import time
+from pathlib import Path
+
+_PREFIX = "Cold start:"
+_marks: dict[str, float] = {}
+
+
+def process_age() -> float:
+    """Seconds since the kernel started this process, or since this module was imported where /proc is missing."""
+    try:
+        started_ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except OSError:
+        return time.monotonic() - _imported
+    return uptime - started_ticks / os.sysconf("SC_CLK_TCK")
+
+
+def mark(phase: str) -> None:
+    """Note that a phase has ended now. Only its first end counts: later ones belong to no cold start."""
+    _marks.setdefault(phase, process_age())
+
+
+def report() -> str:
+    """One log line: each phase with the seconds from process start to its end."""
+    return f"{_PREFIX} " + ", ".join(f"{phase} at {seconds:.2f} s" for phase, seconds in _marks.items())
+
+
+def parse(line: str) -> dict[str, float]:
+    """The phases of a `report` line anywhere in `line`; empty if it holds none."""
+    _, found, rest = line.partition(_PREFIX)
+    return {phase: float(s) for phase, s in re.findall(r"([a-zA-Z ]+) at ([\d.]+) s", rest)} if found else {}
+
+
+_imported = time.monotonic()

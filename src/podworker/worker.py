@@ -1,0 +1,112 @@
+"""From process start to the last job: start-up and shutdown, step by step."""
+
+import asyncio
+import importlib
+import logging
+import signal
+from collections.abc import Coroutine, Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any
+
+from podworker.configuration import Settings, load_settings, machine
+from podworker.errors import StartupError, WorkerError
+from podworker.gateway.handler import ClassicFunction, FunctionHandler, Handler
+from podworker.monitoring import logs, phases
+
+logger = logging.getLogger(__name__)
+
+command_line_settings: ContextVar[Mapping[str, Any]] = ContextVar("command_line_settings", default=MappingProxyType({}))
+"""Settings from the options of `podworker serve`, for whichever handler file calls `serve` in its turn."""
+
+
+def serve(handler: Handler | ClassicFunction | None = None, *, concurrency: int = 1, **settings: Any) -> None:  # noqa: ANN401
+    """Run a worker until RunPod stops it. Returns once SIGTERM or SIGINT came and the running jobs are done.
+
+    Args:
+        handler: A function in RunPod's form `handler(job)`, or a `Handler`; by default the built-in language model.
+        concurrency: How many jobs a function may run at the same time.
+        settings: Values that win over the environment and `podworker.toml`, by the names in `configuration.Settings`.
+
+    Raises:
+        SystemExit: With code 1, if the worker cannot start or can go on no longer; the log says why.
+    """
+    try:
+        values = load_settings(**{**command_line_settings.get(), **settings})
+        logs.configure(values.log_level)
+        asyncio.run(_serve(_as_handler(handler, concurrency), values))
+    except WorkerError as error:
+        logger.critical("%s", error)
+        raise SystemExit(1) from None
+
+
+def _as_handler(handler: Handler | ClassicFunction | None, concurrency: int) -> Handler:
+    if handler is None:
+        from podworker.inference.language_model import LanguageModel  # noqa: PLC0415 - other handlers do not need it
+
+        return LanguageModel()
+    return handler if isinstance(handler, Handler) else FunctionHandler(handler, concurrency=concurrency)
+
+
+async def _serve(handler: Handler, settings: Settings) -> None:
+    if not machine.is_serverless():
+        raise StartupError(
+            "This is not a RunPod worker: RUNPOD_WEBHOOK_GET_JOB is not set. To run the worker on this machine, "
+            "use `podworker dev`."
+        )
+    phases.mark("settings")
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        handler.launch(settings)
+        if await _unless_stopping(_load(handler), stopping):
+            await _work(handler, settings, stopping)
+    finally:
+        await handler.stop()
+    logger.info("Stopped")
+
+
+async def _load(handler: Handler) -> None:
+    """Load the model, RunPod's SDK and what the SDK checks, all at once."""
+    await asyncio.gather(handler.start(), _check_machine())
+    phases.mark("ready")
+    logger.info("%s", phases.report())
+
+
+async def _check_machine() -> None:
+    """Import the SDK, which takes longer than a small model takes to load, and run its fitness checks."""
+    fitness = await asyncio.to_thread(importlib.import_module, "runpod.serverless.modules.rp_fitness")
+    phases.mark("RunPod SDK import")
+    await fitness.run_fitness_checks()
+
+
+async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event) -> None:
+    """Run jobs until a signal comes, or until the handler can answer no more of them."""
+    from podworker.gateway.queue import QueueDoor, start_heartbeat  # noqa: PLC0415 - see _check_machine
+
+    start_heartbeat(log_level=settings.log_level)
+    door = QueueDoor(handler, drain_seconds=settings.drain_seconds)
+    watching = asyncio.create_task(handler.watch())
+    watching.add_done_callback(lambda _: stopping.set())
+    serving = asyncio.create_task(door.serve())
+    await stopping.wait()
+    door.close()
+    await serving
+    if watching.done():
+        await watching  # raises why the handler gave up
+    watching.cancel()
+
+
+async def _unless_stopping(loading: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bool:
+    """Whether the loading was done before a signal came."""
+    task, stop = asyncio.create_task(loading), asyncio.create_task(stopping.wait())
+    await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+        return False
+    await task
+    return True
