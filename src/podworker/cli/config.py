@@ -28,7 +28,7 @@ def command(*, as_json: bool, as_markdown: bool) -> None:
       SLOTS=4 podworker config
       podworker config --json
       podworker config --markdown > docs/configuration.md
-    """  # noqa: D301 - click's own mark, a real backspace: keep these lines as they are
+    """
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown exclude each other. Give one of them.")
     # The help of `podworker` imports this module: what the work needs is imported when there is work.

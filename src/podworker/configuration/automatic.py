@@ -1,6 +1,7 @@
 """Values chosen at run time for settings that are unset, in the one place that knows how."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from podworker.configuration import machine
 from podworker.configuration.settings import Settings
@@ -25,7 +26,9 @@ def model_name(settings: Settings) -> str | None:
     """The name that clients see; None where there is neither a name nor a model to take it from."""
     if settings.model_name or not settings.model:
         return settings.model_name
-    return Path(settings.model).name.removesuffix(".gguf")
+    # The query of an address may hold a signature or a key, which is none of the clients' business.
+    path = urlsplit(settings.model).path if "://" in settings.model else settings.model
+    return Path(path).name.removesuffix(".gguf")
 
 
 def gpu_layers(settings: Settings) -> int | str:

@@ -211,12 +211,17 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _as_written(cls, value: object, info: ValidationInfo) -> object:
-        """Refuse what pydantic converts without a word: True to 1, and 4.0 or "4.0" to 4. No setting may be empty."""
+        """Refuse what pydantic takes without a word: True as 1, 4.0 or "4.0" as 4, empty texts and broken UTF-8."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         kinds = {annotation, *get_args(annotation)}
-        number = bool not in kinds and not kinds.isdisjoint({int, float})
-        fraction = isinstance(value, float) or (isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value))
-        if value == "" or (number and isinstance(value, bool)) or (int in kinds and fraction):
+        if isinstance(value, str):
+            value.encode()  # raises ValueError where a variable's bytes were not UTF-8
+            refused = not value or (int in kinds and not _WHOLE_NUMBER.fullmatch(value))
+        elif isinstance(value, bool):
+            refused = bool not in kinds
+        else:
+            refused = isinstance(value, float) and int in kinds
+        if refused:
             raise ValueError("not as declared")
         return value
 
