@@ -61,6 +61,7 @@ async def _serve(handler: Handler, settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     try:
         handler.launch(settings)
+        phases.mark("launch")
         if await _unless_stopping(_load(handler), stopping):
             await _work(handler, settings, stopping)
     finally:

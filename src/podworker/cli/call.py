@@ -1,6 +1,7 @@
 """`podworker call`: one job, sent as a client would."""
 
 import asyncio
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -110,12 +111,12 @@ async def _follow(session: aiohttp.ClientSession, base: str, job_id: str) -> Non
 
 async def _ask(session: aiohttp.ClientSession, method: str, url: str, body: Any = None) -> dict[str, Any]:  # noqa: ANN401
     async with session.request(method, url, json=body) as response:
-        if response.ok:
-            answer: dict[str, Any] = await response.json()
-            return answer
         if response.status == 401:
             _fail("The key was refused. Set RUNPOD_API_KEY to a valid one.")
-        _fail(f"{url} answered {response.status}: {(await response.text())[:500]}")
+        if not response.ok:
+            _fail(f"{url} answered {response.status}: {(await response.text())[:500]}")
+        answer: dict[str, Any] = await response.json()
+        return answer
 
 
 def _text(chunk: Any) -> str:  # noqa: ANN401 - any JSON value
@@ -130,10 +131,8 @@ def _text(chunk: Any) -> str:  # noqa: ANN401 - any JSON value
 def _reason(status: dict[str, Any]) -> str:
     """Why a job did not complete, in a sentence."""
     error = status.get("error")
-    try:
-        error = json.loads(error)["message"] if error else None
-    except (TypeError, ValueError, KeyError):
-        pass  # a plain sentence, from another worker
+    with contextlib.suppress(TypeError, ValueError, KeyError):  # else it is a plain sentence, from another worker
+        error = json.loads(error)["message"]
     return f"The job ended as {status['status']}" + (f": {error}" if error else ".")
 
 

@@ -4,6 +4,6 @@ A RunPod worker and a RunPod client cannot tell it from the platform, as far as 
 how that behaves. Jobs live in memory. It knows nothing of what the workers do: the two speak HTTP only.
 """
 
-from podworker.emulator.server import AddressUnavailableError, Emulator
+from podworker.emulator.server import AddressUnavailable, Emulator
 
-__all__ = ["AddressUnavailableError", "Emulator"]
+__all__ = ["AddressUnavailable", "Emulator"]

@@ -11,7 +11,7 @@ MAX_DEPTH = 500
 """Deeper JSON is refused: Python could parse it here and then fail to write it elsewhere."""
 
 
-class RefusalError(Exception):
+class Refusal(Exception):
     """A request is refused; `error_body` and `openai_error_body` are how it reads.
 
     Args:
@@ -72,7 +72,7 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     """The body of a request, of at most `limit` bytes.
 
     Raises:
-        RefusalError: 413, it is larger.
+        Refusal: 413, it is larger.
     """
     body = bytearray()
     if (request.content_length or 0) <= limit:
@@ -82,7 +82,7 @@ async def read_body(request: web.Request, limit: int) -> bytes:
                 break
         else:
             return bytes(body)
-    raise RefusalError(
+    raise Refusal(
         413, f"The body is larger than {limit // MEGABYTE} MB, which is RunPod's limit here. Send less, or send a link."
     )
 
@@ -91,20 +91,20 @@ def parse_object(body: bytes) -> dict[str, object]:
     """The JSON object that a body holds.
 
     Raises:
-        RefusalError: 400, the body is empty, no JSON (NaN and Infinity are none), nested too deeply, or no object.
+        Refusal: 400, the body is empty, no JSON (NaN and Infinity are none), nested too deeply, or no object.
     """
     if not body.strip():
-        raise RefusalError(400, "The body is empty. Send a JSON object.")
+        raise Refusal(400, "The body is empty. Send a JSON object.")
     try:
         value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
-        raise RefusalError(400, f"The body is nested more than {MAX_DEPTH} levels deep. Send a flatter one.") from None
+        raise Refusal(400, f"The body is nested more than {MAX_DEPTH} levels deep. Send a flatter one.") from None
     except ValueError as error:
-        raise RefusalError(400, f"The body is not valid JSON: {error}. Correct it and send it again.") from None
+        raise Refusal(400, f"The body is not valid JSON: {error}. Correct it and send it again.") from None
     if not isinstance(value, dict):
-        raise RefusalError(400, "The body must be a JSON object, such as {...}. Send one.")
+        raise Refusal(400, "The body must be a JSON object, such as {...}. Send one.")
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise RefusalError(400, f"The body is nested more than {MAX_DEPTH} levels deep. Send a flatter one.")
+        raise Refusal(400, f"The body is nested more than {MAX_DEPTH} levels deep. Send a flatter one.")
     return value
 
 

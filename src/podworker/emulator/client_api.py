@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from podworker.emulator.bodies import MEGABYTE, RefusalError, json_response, parse_object, read_body, send
+from podworker.emulator.bodies import MEGABYTE, Refusal, json_response, parse_object, read_body, send
 from podworker.emulator.jobs import Job
 from podworker.emulator.platform import Platform
 from podworker.emulator.submission import parse_job
@@ -83,7 +83,7 @@ class ClientApi:
         """Run a job again that failed."""
         job = self._find(request)
         if not self._platform.retry(job):
-            raise RefusalError(
+            raise Refusal(
                 400, f"The job is {job.state.value}. Only FAILED and TIMED_OUT jobs can be retried: send a new one."
             )
         return json_response({"id": job.id, "status": job.state.value})
@@ -99,7 +99,7 @@ class ClientApi:
     def _find(self, request: web.Request) -> Job:
         job = self._platform.jobs.get(request.match_info["job"])
         if job is None:
-            raise RefusalError(404, "There is no such job. Check the id; results are kept for a limited time only.")
+            raise Refusal(404, "There is no such job. Check the id; results are kept for a limited time only.")
         return job
 
 
@@ -107,5 +107,5 @@ def _wait_seconds(request: web.Request) -> float:
     wait = request.query.get("wait", str(WAIT_MS))
     if not (wait.isascii() and wait.isdigit() and MIN_WAIT_MS <= int(wait[:9]) <= MAX_WAIT_MS):
         message = f"?wait= must be a whole number of milliseconds from {MIN_WAIT_MS} to {MAX_WAIT_MS}."
-        raise RefusalError(400, message, param="wait")
+        raise Refusal(400, message, param="wait")
     return int(wait[:9]) / 1000

@@ -12,7 +12,7 @@ from podworker.emulator.pulse import Pulse
 logger = logging.getLogger("podworker.emulator")
 
 
-class WorkerRetiredError(LookupError):
+class WorkerRetired(LookupError):
     """A request came in the name of a worker whose process has ended."""
 
 
@@ -62,10 +62,10 @@ class Registry:
         """The worker of that id; a new one is initializing. It cannot vanish before its first request.
 
         Raises:
-            WorkerRetiredError: The worker has ended: ids are not used twice.
+            WorkerRetired: The worker has ended: ids are not used twice.
         """
         if worker_id in self._retired:
-            raise WorkerRetiredError(worker_id)
+            raise WorkerRetired(worker_id)
         return self.workers.setdefault(worker_id, Worker(worker_id))
 
     @contextmanager

@@ -28,7 +28,7 @@ CLOSE_SECONDS = 1.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (an address to listen on, as the user chose it)
 
 
-class AddressUnavailableError(OSError):
+class AddressUnavailable(OSError):
     """The emulator cannot listen where it should."""
 
 
@@ -133,7 +133,7 @@ class Emulator:
         """Listen, then start the workers.
 
         Raises:
-            AddressUnavailableError: The port is taken, or the address is not this machine's.
+            AddressUnavailable: The port is taken, or the address is not this machine's.
         """
         await self._runner.setup()
         try:
@@ -162,13 +162,13 @@ class Emulator:
     ) -> None:
         await self.close()
 
-    def _unavailable(self, error: OSError) -> AddressUnavailableError:
+    def _unavailable(self, error: OSError) -> AddressUnavailable:
         if error.errno == errno.EADDRINUSE:
             message = f"Port {self._port} is taken. Stop the program that uses it, or choose another with --port."
         else:
             where = f"{self._host}, port {self._port}"
             message = f"Cannot listen on {where}: {error.strerror}. Choose others with --host and --port."
-        return AddressUnavailableError(error.errno, message)
+        return AddressUnavailable(error.errno, message)
 
 
 def _stored_keys() -> set[str]:

@@ -7,7 +7,7 @@ import logging
 
 from aiohttp import web
 
-from podworker.emulator.bodies import MEGABYTE, RefusalError, json_response, parse_object, read_body, send
+from podworker.emulator.bodies import MEGABYTE, Refusal, json_response, parse_object, read_body, send
 from podworker.emulator.platform import Platform
 
 logger = logging.getLogger("podworker.emulator")
@@ -44,7 +44,7 @@ class WorkerApi:
         """Up to `batch_size` jobs as a list, or 204."""
         size = request.query.get("batch_size", "1")
         if not (size.isascii() and size.isdigit() and int(size[:9]) > 0):
-            raise RefusalError(400, "batch_size must be a whole number of at least 1.", param="batch_size")
+            raise Refusal(400, "batch_size must be a whole number of at least 1.", param="batch_size")
         return await self._take(request, int(size[:9]), batch=True)
 
     async def stop(self, request: web.Request) -> web.Response:
@@ -70,7 +70,7 @@ class WorkerApi:
         with self._platform.registry.attend(request.match_info["worker"]) as worker:
             body = parse_object(await read_body(request, MAX_CHUNK_BYTES))
             if "output" not in body:
-                raise RefusalError(400, '"output" is missing. Send {"output": chunk}.', param="output")
+                raise Refusal(400, '"output" is missing. Send {"output": chunk}.', param="output")
             self._platform.stream(worker, request.match_info["job"], body["output"])
             return json_response({})
 

@@ -110,6 +110,7 @@ class Engine:
                 f"The model {self._options.model.name} was not loaded within {self._start_timeout:g} s. "
                 "Use a smaller model or a faster disk, or raise ENGINE_START_TIMEOUT_SECONDS."
             ) from None
+        self._process.forget_load()
         self.state = EngineState.READY
         self._ready.set()
 
@@ -120,11 +121,13 @@ class Engine:
             EngineError: It crashed too often.
             ModelLoadFailed: It could not load the model again.
         """
-        while self._process is not None:
-            await asyncio.wrap_future(self._process.exited)
+        while (process := self._process) is not None:
+            await asyncio.wrap_future(process.exited)
+            if self.state is EngineState.STOPPED:
+                return
             self._ready.clear()
             self.state = EngineState.CRASHED
-            self._count_crash(self._process)
+            self._count_crash(process)
             self.launch()
             await self.loaded()
             logger.info("The engine is ready again after its crash")

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -41,8 +40,9 @@ class EngineProcess:
         self.api_key = secrets.token_urlsafe(24)
         self.exited: Future[int] = Future()
         self._model = options.model
-        self._first_error: str | None = None
-        self._tail: deque[str] = deque(maxlen=40)
+        self._loaded = False
+        self._load_error: str | None = None
+        self._last_words: str | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "podworker.inference.engine_main"],
             stdin=subprocess.PIPE,
@@ -68,11 +68,16 @@ class EngineProcess:
         self._process.kill()
 
     def failure(self) -> str:
-        """Why it ended, in llama.cpp's own words where it left any."""
+        """Why it ended, in llama.cpp's own words where it left any. It must have ended."""
         code = self.exited.result(timeout=0)
         ended = f"ended with {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        words = self._first_error or (self._tail[-1] if self._tail else "")
-        return f"{words} (the engine {ended})" if words else f"the engine {ended} without a word"
+        words = self._load_error or self._last_words
+        return f"{words} (the engine {ended})" if words else f"the engine {ended}"
+
+    def forget_load(self) -> None:
+        """The model is loaded: what was logged until now is not why this process will end."""
+        self._loaded = True
+        self._load_error = self._last_words = None
 
     def _send_command(self, options: EngineOptions) -> None:
         program = [str(options.binary), *engine_options.arguments(options, socket=self.socket)]
@@ -103,8 +108,8 @@ class EngineProcess:
 
     def _keep(self, line: str) -> None:
         found = _LINE.match(line)
-        text = found["text"].strip() if found else line
-        self._tail.append(text)
-        if found and found["level"] == "E" and self._first_error is None:
-            self._first_error = text  # the cause; the errors that follow are its consequences
-        engine_log.debug("%s", text)
+        if found is None:  # an abort's last words come without a time stamp
+            self._last_words = line
+        elif found["level"] == "E" and not self._loaded and self._load_error is None:
+            self._load_error = found["text"].strip()  # the cause; the errors that follow it are its consequences
+        engine_log.debug("%s", found["text"].strip() if found else line)

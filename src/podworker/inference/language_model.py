@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from podworker.configuration import Settings, machine
+from podworker.configuration import Settings, automatic
 from podworker.errors import WorkerError
 from podworker.gateway.handler import Handler
 from podworker.gateway.job import Job
@@ -20,8 +20,6 @@ logger = logging.getLogger(__name__)
 
 ALL_LAYERS = 999
 """More than any model has; llama.cpp puts on the GPU what there is."""
-LARGEST_PROMPT_CACHE_MB = 8192
-"""llama.cpp's own default; a container may have less memory than that in all."""
 
 
 class LanguageModel(Handler):
@@ -125,7 +123,6 @@ def engine_options(settings: Settings) -> EngineOptions:
         ModelNotFound: There is no such model.
     """
     model = find_model(settings.model)
-    cache = settings.prompt_cache_mb
     return EngineOptions(
         model=model,
         alias=settings.model_name or model.stem,
@@ -133,8 +130,8 @@ def engine_options(settings: Settings) -> EngineOptions:
         slots=settings.slots,
         batch_size=settings.batch_size,
         gpu_layers=ALL_LAYERS if settings.gpu_layers is None else settings.gpu_layers,
-        threads=settings.threads or machine.cpu_quota(),
-        prompt_cache_mb=min(machine.memory_limit() // 2**20 // 10, LARGEST_PROMPT_CACHE_MB) if cache is None else cache,
+        threads=automatic.threads(settings),
+        prompt_cache_mb=automatic.prompt_cache_mb(settings),
         binary=settings.engine_binary,
         verbose=settings.log_level == "debug",
     )
