@@ -132,7 +132,7 @@ def _reason(status: dict[str, Any]) -> str:
     """Why a job did not complete, in a sentence."""
     error = status.get("error")
     with contextlib.suppress(TypeError, ValueError, KeyError):  # else it is a plain sentence, from another worker
-        error = json.loads(error)["message"]
+        error = json.loads(str(error))["message"]
     return f"The job ended as {status['status']}" + (f": {error}" if error else ".")
 
 
