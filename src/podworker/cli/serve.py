@@ -13,8 +13,9 @@ from podworker.worker import serve as serve_handler
 
 @click.command(name="serve")
 @handler_argument
+@click.option("--builtin", is_flag=True, help="Serve the built-in language model, even if handler.py is here.")
 @setting_options
-def command(handler: Path | None, model: str | None, settings: tuple[str, ...]) -> None:
+def command(handler: Path | None, *, builtin: bool, model: str | None, settings: tuple[str, ...]) -> None:
     """Run a worker: take jobs from RunPod until it stops the container.
 
     HANDLER is the Python file that answers the jobs: one that calls podworker.serve(…), or plain RunPod code. Without
@@ -24,7 +25,7 @@ def command(handler: Path | None, model: str | None, settings: tuple[str, ...]) 
     `podworker dev` does that, and starts workers itself.
     """
     command_line_settings.set(chosen_settings(model, settings))
-    file = chosen_handler(handler)
+    file = None if builtin else chosen_handler(handler)
     if file is None:
         serve_handler()
         return

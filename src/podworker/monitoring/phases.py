@@ -36,7 +36,7 @@ def report() -> str:
 def parse(line: str) -> dict[str, float]:
     """The phases of a `report` line anywhere in `line`; empty if it holds none."""
     _, found, rest = line.partition(_PREFIX)
-    return {phase: float(s) for phase, s in re.findall(r"([a-zA-Z ]+) at ([\d.]+) s", rest)} if found else {}
+    return {phase.strip(): float(s) for phase, s in re.findall(r"([a-zA-Z ]+) at ([\d.]+) s", rest)} if found else {}
 
 
 _imported = time.monotonic()

@@ -1,0 +1,97 @@
+"""`podworker dev`: RunPod on this machine."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from podworker.cli.options import chosen_handler, chosen_settings, handler_argument, setting_options
+from podworker.emulator import Emulator
+
+EXIT_NO_WORKER = 1
+
+
+@click.command(name="dev")
+@handler_argument
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. Loopback only, by default.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any free one.")
+@click.option("--endpoint", default="local", show_default=True, metavar="ID", help="The endpoint's id in its URLs.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes to run.")
+@setting_options
+def command(
+    handler: Path | None,
+    *,
+    host: str,
+    port: int,
+    endpoint: str,
+    workers: int,
+    model: str | None,
+    settings: tuple[str, ...],
+) -> None:
+    """Run RunPod's API and your worker on this machine, until Ctrl-C.
+
+    \b
+      podworker dev                       the built-in language model
+      podworker dev --model model.gguf    …with a model of yours
+      podworker dev handler.py            a handler file: podworker's or plain RunPod code
+
+    Clients reach it as they reach RunPod: the runpod client with RUNPOD_ENDPOINT_BASE_URL, the openai client with the
+    printed base URL, `podworker call`, or curl. Jobs are queued, timed, cancelled, retried and streamed as RunPod does.
+    A worker that dies is started again, and its job is run by another one.
+    """
+    emulator = Emulator(
+        host=host,
+        port=port,
+        endpoint=endpoint,
+        command=worker_command(chosen_handler(handler)),
+        workers=workers,
+        environment=settings_environment(chosen_settings(model, settings)),
+        on_log=lambda worker, line: click.echo(f"{click.style(worker, fg='cyan')} │ {line}"),
+    )
+    _log_to_terminal()
+    try:
+        exhausted = asyncio.run(_run(emulator))
+    except OSError as error:
+        raise click.ClickException(str(error.strerror or error)) from error
+    if exhausted:
+        click.echo("Every worker failed again and again; see its output above.", err=True)
+        sys.exit(EXIT_NO_WORKER)
+
+
+def worker_command(handler: Path | None) -> list[str]:
+    """The command line of a worker, as the container would run it."""
+    if handler is None:
+        return [sys.executable, "-m", "podworker", "serve", "--builtin"]
+    return [sys.executable, str(handler)]
+
+
+def settings_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings as the environment variables of a worker."""
+    return {name.upper(): value for name, value in settings.items()}
+
+
+async def _run(emulator: Emulator) -> bool:
+    """Run until a signal comes, or until every worker is given up; whether the latter."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with emulator:
+        click.echo(f"Endpoint   {emulator.base_url}\nOpenAI     {emulator.openai_url}\nStop with Ctrl-C.\n")
+        waiting = [asyncio.create_task(stopping.wait()), asyncio.create_task(emulator.workers.exhausted.wait())]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        if stopping.is_set():
+            click.echo("Stopping; running jobs may finish.")
+    return emulator.workers.exhausted.is_set()
+
+
+def _log_to_terminal() -> None:
+    """The emulator's own log lines, beside the workers'."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(f"{click.style('emulator', fg='magenta')} │ %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
