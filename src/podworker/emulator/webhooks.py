@@ -1,6 +1,7 @@
 """Telling a client's own server that its job has ended."""
 
 import asyncio
+import io
 import logging
 
 import aiohttp
@@ -61,7 +62,7 @@ class Webhooks:
 async def _post(session: aiohttp.ClientSession, url: str, body: bytes) -> str | None:
     """One call; why it failed, or None."""
     try:
-        async with session.post(url, data=body) as response:
+        async with session.post(url, data=io.BytesIO(body)) as response:
             return None if response.status == 200 else f"HTTP {response.status}"
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         return type(error).__name__
