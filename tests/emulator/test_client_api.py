@@ -7,10 +7,10 @@ import json
 import aiohttp
 import pytest
 
-from emulator.conftest import StartEmulator
-from emulator.remote_worker import RemoteWorker
 from podworker.emulator import Emulator
 from podworker.emulator.client_api import MAX_RUN_BYTES, MAX_RUNSYNC_BYTES
+from tests.emulator.conftest import StartEmulator
+from tests.emulator.remote_worker import RemoteWorker
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import aiohttp
 import openai
 import pytest
 
-from emulator.conftest import StartEmulator
-from emulator.remote_worker import RemoteWorker
 from podworker.emulator import Emulator
 from podworker.emulator.jobs import Job, JobState
+from tests.emulator.conftest import StartEmulator
+from tests.emulator.remote_worker import RemoteWorker
 
 MESSAGES: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 COMPLETION = {

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from emulator.waiting import until
 from podworker.emulator.jobs import Job, JobState, Policy
 from podworker.emulator.platform import MAX_REQUEUES, Limits, Platform
 from podworker.emulator.registry import Worker, WorkerRetired
+from tests.emulator.waiting import until
 
 SOON = Limits(poll=0.02)
 

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from emulator.waiting import until
 from podworker.emulator.registry import Registry, Worker, WorkerRetired
+from tests.emulator.waiting import until
 
 
 async def vanished(seconds: float, action: str) -> tuple[Registry, asyncio.Queue[Worker]]:

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from emulator.conftest import StartEmulator
-from emulator.remote_worker import RemoteWorker
-from emulator.waiting import until
+from tests.emulator.conftest import StartEmulator
+from tests.emulator.remote_worker import RemoteWorker
+from tests.emulator.waiting import until
 
 
 class Receiver:

@@ -5,12 +5,12 @@ import asyncio
 import aiohttp
 import pytest
 
-from emulator.conftest import StartEmulator
-from emulator.remote_worker import RemoteWorker
-from emulator.waiting import until
 from podworker.emulator import Emulator
 from podworker.emulator.jobs import Job, JobState
 from podworker.emulator.worker_api import MAX_CHUNK_BYTES, MAX_RESULT_BYTES
+from tests.emulator.conftest import StartEmulator
+from tests.emulator.remote_worker import RemoteWorker
+from tests.emulator.waiting import until
 
 
 @pytest.fixture
