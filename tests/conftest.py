@@ -1,0 +1,21 @@
+from collections.abc import Iterator, Mapping
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+MAY_BLOCK: Mapping[str, set[str]] = {
+    # Start-up and shutdown: there is no job yet, or none any more, that a pause could hold up.
+    "podworker/emulator/server.py": {"__init__"},
+    "podworker/inference/engine.py": {"__init__", "launch", "stop"},
+    "podworker/inference/language_model.py": {"launch"},
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks() -> Iterator[None]:
+    """Fails a test whenever code of podworker blocks the event loop: files, sockets, locks, sleeps."""
+    with blockbuster_ctx("podworker") as detector:
+        for function in detector.functions.values():
+            for file, names in MAY_BLOCK.items():
+                function.can_block_in(file, names)
+        yield
