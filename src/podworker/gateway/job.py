@@ -21,15 +21,23 @@ def parse_job(raw: Mapping[str, Any]) -> Job:
     """Read a job as the platform sends it.
 
     Raises:
-        InvalidInput: It holds what no JSON document or text can: NaN, an infinity, or half a surrogate pair.
+        InvalidInput: It holds what no JSON document or text can: NaN, an infinity, or half a surrogate pair; or it is
+            nested too deeply to be read.
     """
     job = Job(id=str(raw["id"]), input=raw.get("input"), raw=raw)
     try:
-        json.dumps(job.input, ensure_ascii=False, allow_nan=False).encode()
-    except ValueError:  # UnicodeEncodeError too; the search for the place is slow, and only for such jobs
-        path, fault = _find_fault(job.input, "input") or ("input", "holds a value that JSON cannot carry")
-        raise InvalidInput(f"{path} {fault}. Remove it and send the job again.", param=path) from None
+        _require_json(job.input)
+    except RecursionError:
+        raise InvalidInput("input is nested too deeply. Send the job with fewer levels.", param="input") from None
     return job
+
+
+def _require_json(job_input: Any) -> None:  # noqa: ANN401 - any JSON value
+    try:
+        json.dumps(job_input, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # UnicodeEncodeError too; the search for the place is slow, and only for such jobs
+        path, fault = _find_fault(job_input, "input") or ("input", "holds a value that JSON cannot carry")
+        raise InvalidInput(f"{path} {fault}. Remove it and send the job again.", param=path) from None
 
 
 def _find_fault(value: Any, path: str) -> tuple[str, str] | None:  # noqa: ANN401 - any JSON value
