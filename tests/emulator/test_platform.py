@@ -313,10 +313,13 @@ async def test_stop_pod_asks_for_a_fresh_worker(platform: Platform) -> None:
 
 
 async def test_close_ends_every_job(platform: Platform) -> None:
-    waiting, running, worker = submit(platform), submit(platform), join(platform)
+    running, waiting, worker = submit(platform), submit(platform), join(platform)
     await platform.take(worker)
-    platform.close()
-    assert waiting.state is running.state is JobState.CANCELLED
+    platform.close_queue()
     late = submit(platform)
-    assert late.state is JobState.CANCELLED
-    assert "stopping" in (late.error or "")
+    for job in (waiting, late):
+        assert job.state is JobState.CANCELLED
+        assert "stopped" in (job.error or "")
+    assert not running.state.final
+    platform.close()
+    assert running.state is JobState.CANCELLED

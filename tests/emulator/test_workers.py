@@ -18,8 +18,8 @@ from tests.emulator.conftest import StartEmulator
 from tests.emulator.test_process import is_gone
 from tests.emulator.waiting import until
 
-# Takes one job after another. An input of "die" kills it, "hang" makes it wait, "recycle" asks for a fresh worker;
-# anything else comes back with the worker's id.
+# Takes one job after another. An input of "die" kills it, "hang" makes it wait, "drain" is finished when SIGTERM comes,
+# "recycle" asks for a fresh worker; anything else comes back with the worker's id.
 WORKER = """
 import json, os, signal, sys, time, urllib.request
 
@@ -42,6 +42,10 @@ while True:
         os.kill(os.getpid(), signal.SIGKILL)
     if job["input"] == "hang":
         time.sleep(600)
+    if job["input"] == "drain":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        print("draining", flush=True)
+        signal.sigwait({signal.SIGTERM})
     result = {"output": [POD, os.environ.get("GREETING"), os.environ.get("RUNPOD_ENDPOINT_ID")]}
     if job["input"] == "recycle":
         result["stopPod"] = True
@@ -193,10 +197,16 @@ async def test_closing_at_any_moment_leaves_nothing(command: list[str]) -> None:
     await until(lambda: all(is_gone(child.pid) for child in set(psutil.Process().children(recursive=True)) - before))
 
 
-async def test_open_requests_are_answered_at_the_end(
-    start_emulator: StartEmulator, session: aiohttp.ClientSession
-) -> None:
-    del start_emulator
+async def test_a_running_job_may_finish_at_the_end(command: list[str]) -> None:
+    log = Log()
+    async with Emulator(port=0, command=command, on_log=log.add, grace_seconds=1) as emulator:
+        running, waiting = submit(emulator, "drain"), submit(emulator, "work")
+        await until(lambda: ("worker-1", "draining") in log)
+    assert running.state is JobState.COMPLETED
+    assert waiting.state is JobState.CANCELLED
+
+
+async def test_open_requests_are_answered_at_the_end(session: aiohttp.ClientSession) -> None:
     async with Emulator(port=0, poll_seconds=600) as emulator:
 
         async def runsync() -> Mapping[str, object]:

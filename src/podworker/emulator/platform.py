@@ -32,6 +32,9 @@ DRAINING_POLL_SECONDS = 1.0
 """How long a worker that is being stopped waits for its empty answer: it must neither hang nor spin."""
 
 
+STOPPED = "The emulator was stopped before the job ended. Start it and send the job again."
+
+
 @dataclass(frozen=True)
 class Limits:
     """Times of the platform, in seconds.
@@ -85,7 +88,7 @@ class Platform:
         """Put a new job at the end of the queue."""
         self.jobs[job.id] = job
         if self._closed:
-            self._finish(job, JobState.CANCELLED, error="The emulator is stopping. Start it and send the job again.")
+            self._finish(job, JobState.CANCELLED, error=STOPPED)
             return
         job.expiry = self._later(job.policy.ttl / 1000, self._expire, job)
         self._enqueue(job)
@@ -123,11 +126,17 @@ class Platform:
         jobs = {**self._counts, "inProgress": running, "inQueue": len(self._queue) + len(self._low_priority)}
         return {"jobs": dict(sorted(jobs.items())), "workers": self.registry.counts()}
 
-    def close(self) -> None:
-        """Cancel every job, so that whoever waits is answered. Jobs submitted later are cancelled at once."""
+    def close_queue(self) -> None:
+        """Cancel what waits in the queue, and at once whatever is submitted later. Running jobs may go on."""
         self._closed = True
+        for job in (*self._queue, *self._low_priority):
+            self.cancel(job, error=STOPPED)
+
+    def close(self) -> None:
+        """Cancel every job that has not ended, so that whoever waits for it is answered."""
+        self.close_queue()
         for job in list(self.jobs.values()):
-            self.cancel(job, error="The emulator was stopped. Start it and send the job again.")
+            self.cancel(job, error=STOPPED)
             job.clear_timers()
         self.registry.close()
 

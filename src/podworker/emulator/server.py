@@ -1,5 +1,6 @@
 """The emulator as a whole: RunPod's serverless platform on one machine."""
 
+import asyncio
 import errno
 import logging
 import os
@@ -88,8 +89,8 @@ class Emulator:
             grace_seconds=grace_seconds,
             restart_seconds=restart_seconds,
         )
-        keys = {self._worker_key, *_stored_keys()}
-        app = web.Application(middlewares=[answer_refusals, check_access(endpoint, keys, api_key)])
+        self._worker_keys = {self._worker_key}
+        app = web.Application(middlewares=[answer_refusals, check_access(endpoint, self._worker_keys, api_key)])
         for api in (WorkerApi(self.platform), ClientApi(self.platform), OpenAIApi(self.platform)):
             app.add_routes(api.routes())
         # handler_cancellation: who hangs up must not be handed a job, and an OpenAI client's job is cancelled.
@@ -135,6 +136,7 @@ class Emulator:
         Raises:
             AddressUnavailable: The port is taken, or the address is not this machine's.
         """
+        self._worker_keys |= await asyncio.to_thread(_stored_keys)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
@@ -145,11 +147,12 @@ class Emulator:
         self.workers.start()
 
     async def close(self) -> None:
-        """Answer whoever waits, end the workers and stop listening."""
+        """End the workers, which may finish what they run in their time of grace; then answer whoever still waits."""
         try:
-            self.platform.close()
+            self.platform.close_queue()
             await self.workers.stop()
         finally:
+            self.platform.close()
             await self._webhooks.close()
             await self._runner.cleanup()
 
