@@ -72,12 +72,11 @@ async def _serve(handler: Handler, settings: Settings) -> None:
 async def _load(handler: Handler) -> None:
     """Load the model, RunPod's SDK and what the SDK checks, all at once."""
     await asyncio.gather(handler.start(), _check_machine())
-    phases.mark("ready")
-    logger.info("%s", phases.report())
 
 
 async def _check_machine() -> None:
     """Import the SDK, which takes longer than a small model takes to load, and run its fitness checks."""
+    machine.quiet_sdk()
     fitness = await asyncio.to_thread(importlib.import_module, "runpod.serverless.modules.rp_fitness")
     phases.mark("RunPod SDK import")
     await fitness.run_fitness_checks()
@@ -87,7 +86,9 @@ async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event) -
     """Run jobs until a signal comes, or until the handler can answer no more of them."""
     from podworker.gateway.queue import QueueDoor, start_heartbeat  # noqa: PLC0415 - see _check_machine
 
-    start_heartbeat(log_level=settings.log_level)
+    start_heartbeat()
+    phases.mark("ready")
+    logger.info("%s", phases.report())
     door = QueueDoor(handler, drain_seconds=settings.drain_seconds)
     watching = asyncio.create_task(handler.watch())
     watching.add_done_callback(lambda _: stopping.set())

@@ -160,3 +160,11 @@ def visible(selection: str | None, uuids: Sequence[str]) -> list[int]:
             break
         chosen += found
     return chosen
+
+
+def quiet_sdk() -> None:
+    """Let RunPod's SDK log warnings only, unless the environment says otherwise. Its own default is DEBUG.
+
+    Call it before the SDK is imported, which is when it reads the variable (rp_logger.RunPodLogger).
+    """
+    os.environ.setdefault("RUNPOD_LOG_LEVEL", "WARN")

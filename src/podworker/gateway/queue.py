@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 from runpod.http_client import AsyncClientSession, ClientSession, TooManyRequests
 from runpod.serverless.modules.rp_http import send_result, stream_result
 from runpod.serverless.modules.rp_job import get_job, get_stop_signals
-from runpod.serverless.modules.rp_logger import RunPodLogger
 from runpod.serverless.modules.rp_ping import Heartbeat
 from runpod.serverless.modules.worker_state import JobsProgress, PingJobMirror
 
@@ -185,12 +184,11 @@ class Backoff:
         return answer
 
 
-def start_heartbeat(*, log_level: str) -> None:
+def start_heartbeat() -> None:
     """Start the SDK's heartbeat in a process of its own, which ends with this one.
 
     The SDK's own start would leave it pinging for a worker that was killed.
     """
-    RunPodLogger.level = "ERROR" if log_level == "error" else "WARN"  # its INFO and DEBUG lines repeat ours
     mirror = PingJobMirror()
     JobsProgress().set_mirror(mirror)
     multiprocessing.Process(target=_ping, args=(os.getpid(), mirror), daemon=True, name="heartbeat").start()

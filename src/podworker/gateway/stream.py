@@ -1,6 +1,7 @@
 """Streams: answers that come in chunks, pulled at the pace at which they can be posted."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ class Stream:
 class _End:
     """Follows the last chunk in the buffer."""
 
-    error: Exception | None
+    error: BaseException | None
 
 
 async def pull(stream: Stream, post: Callable[[Any], Awaitable[None]]) -> list[Any]:
@@ -57,19 +58,31 @@ async def pull(stream: Stream, post: Callable[[Any], Awaitable[None]]) -> list[A
             return posted
     finally:
         reader.cancel()
+        while not buffer.empty():  # make room: the reader has an end to put there
+            buffer.get_nowait()
         await asyncio.wait([reader])
+
+
+def stopped() -> bool:
+    """Whether somebody cancelled the current task. If not, a CancelledError is an error of the handler's own making."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _read(chunks: AsyncIterator[Any], buffer: asyncio.Queue[Any]) -> None:
     """Fill the buffer to the stream's end."""
-    error: Exception | None = None
+    error: BaseException | None = None
     try:
-        async for chunk in chunks:
-            await buffer.put(chunk)
-    except Exception as raised:  # noqa: BLE001 - raised again by the reader of the buffer, after the chunks before it
+        async with contextlib.AsyncExitStack() as stack:
+            if (aclose := getattr(chunks, "aclose", None)) is not None:
+                stack.push_async_callback(aclose)  # let a generator clean up now: it may hold a slot of the engine
+            async for chunk in chunks:
+                if stopped():  # and the generator does not care
+                    break
+                await buffer.put(chunk)
+                await asyncio.sleep(0)  # a generator that never waits must not hold its chunks back, nor other jobs
+    except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - for the reader of the buffer, after the chunks
+        if isinstance(raised, asyncio.CancelledError) and stopped():
+            raise
         error = raised
-    finally:
-        aclose = getattr(chunks, "aclose", None)
-        if aclose is not None:  # let a generator clean up now: it may hold a slot of the engine
-            await aclose()
     await buffer.put(_End(error))

@@ -95,22 +95,17 @@ class Engine:
         Raises:
             ModelLoadFailed: It ended, or was too slow and was ended; the message has llama.cpp's own reason.
         """
-        # Imported here because it takes longer than the engine takes to start, which `launch` must not wait for.
-        from podworker.inference.engine_client import EngineClient  # noqa: PLC0415
-
         assert self._process is not None, "launch comes first"  # noqa: S101
-        await self._close_client()
-        self._client = EngineClient(self._process)
         try:
             async with asyncio.timeout(self._start_timeout):
-                await self._until_ready(self._client)
+                await self._until_ready(self._process)
         except TimeoutError:
             self._process.kill()
             raise ModelLoadFailed(
                 f"The model {self._options.model.name} was not loaded within {self._start_timeout:g} s. "
                 "Use a smaller model or a faster disk, or raise ENGINE_START_TIMEOUT_SECONDS."
             ) from None
-        self._process.forget_load()
+        await self._connect(self._process)
         self.state = EngineState.READY
         self._ready.set()
 
@@ -119,7 +114,6 @@ class Engine:
 
         Raises:
             EngineError: It crashed too often.
-            ModelLoadFailed: It could not load the model again.
         """
         while (process := self._process) is not None:
             await asyncio.wrap_future(process.exited)
@@ -129,8 +123,9 @@ class Engine:
             self.state = EngineState.CRASHED
             self._count_crash(process)
             self.launch()
-            await self.loaded()
-            logger.info("The engine is ready again after its crash")
+            with contextlib.suppress(ModelLoadFailed):  # it did load once: this counts as the next crash
+                await self.loaded()
+                logger.info("The engine is ready again after its crash")
 
     async def stop(self) -> None:
         """End the process, by force if it does not end at once, and remove its socket."""
@@ -143,7 +138,7 @@ class Engine:
             if not await _ends_within(process, TERMINATION_SECONDS):
                 process.kill()
                 await asyncio.wrap_future(process.exited)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     @contextlib.asynccontextmanager
     async def request(
@@ -155,7 +150,7 @@ class Engine:
             EngineUnavailable: No engine was ready in time.
             EngineCrashed: The engine died while the request ran.
         """
-        import aiohttp  # noqa: PLC0415 - see `loaded`
+        import aiohttp  # noqa: PLC0415 - see `_connect`
 
         process, response = await self._open(method, path, body)
         try:
@@ -168,7 +163,7 @@ class Engine:
     async def _open(
         self, method: str, path: str, body: Mapping[str, Any] | None
     ) -> "tuple[EngineProcess, aiohttp.ClientResponse]":
-        import aiohttp  # noqa: PLC0415 - see `loaded`
+        import aiohttp  # noqa: PLC0415 - see `_connect`
 
         while True:
             client = await self._available()
@@ -194,18 +189,24 @@ class Engine:
             raise EngineUnavailable("The engine is being stopped. Send the request again.")
         return self._client
 
-    async def _until_ready(self, client: "EngineClient") -> None:
-        while (status := await client.health()) != 200:
+    async def _until_ready(self, process: EngineProcess) -> None:
+        while (status := await process.health()) != 200:
             if status is not None:
                 phases.mark("engine start")
-            if client.process.exited.done():
+            if process.exited.done():
                 self.state = EngineState.STOPPED
-                raise ModelLoadFailed(
-                    f"The model {self._options.model.name} cannot be loaded: {client.process.failure()}."
-                )
+                raise ModelLoadFailed(f"The model {self._options.model.name} cannot be loaded: {process.failure()}.")
             await asyncio.sleep(PROBE_SECONDS)
+        process.forget_load()
         phases.mark("engine start")
         phases.mark("model load")
+
+    async def _connect(self, process: EngineProcess) -> None:
+        # Imported here: it takes longer to import than the engine takes to start, and `launch` must not wait for it.
+        from podworker.inference.engine_client import EngineClient  # noqa: PLC0415
+
+        await self._close_client()
+        self._client = EngineClient(process)
 
     def _count_crash(self, process: EngineProcess) -> None:
         now = time.monotonic()

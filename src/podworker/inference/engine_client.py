@@ -25,14 +25,6 @@ class EngineClient:
             "http://engine", connector=connector, headers=headers, timeout=timeout, read_bufsize=READ_BUFFER_BYTES
         )
 
-    async def health(self) -> int | None:
-        """The HTTP status of the engine's health: 200 ready, 503 loading; None while nothing listens."""
-        try:
-            async with self._session.get("/health") as response:
-                return response.status
-        except aiohttp.ClientError:
-            return None
-
     async def send(self, method: str, path: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
         """Send a request and return the response once its head is here; closing the response ends the request."""
         return await self._session.request(method, path, json=body)

@@ -1,5 +1,6 @@
 """One life of the engine process: from its start to its exit."""
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -39,6 +40,7 @@ class EngineProcess:
         self.socket = directory / f"{name}.sock"
         self.api_key = secrets.token_urlsafe(24)
         self.exited: Future[int] = Future()
+        self.exited.set_running_or_notify_cancel()  # who waits for it can be cancelled; it cannot
         self._model = options.model
         self._loaded = False
         self._load_error: str | None = None
@@ -58,6 +60,24 @@ class EngineProcess:
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
+
+    async def health(self) -> int | None:
+        """The HTTP status of its `/health`: 200 ready, 503 loading; None while nothing listens.
+
+        Asked without an HTTP library: to import one takes longer than a small model takes to load.
+        """
+        try:
+            reader, writer = await asyncio.open_unix_connection(self.socket)
+        except OSError:
+            return None
+        try:
+            writer.write(b"GET /health HTTP/1.0\r\n\r\n")
+            head = await reader.readline()  # such as b"HTTP/1.1 200 OK\r\n"
+        except OSError:
+            return None
+        finally:
+            writer.close()
+        return int(head.split()[1]) if head else None
 
     def terminate(self) -> None:
         """Ask it to end (SIGTERM)."""

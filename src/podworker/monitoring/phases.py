@@ -13,19 +13,22 @@ _PREFIX = "Cold start:"
 _marks: dict[str, float] = {}
 
 
-def process_age() -> float:
-    """Seconds since the kernel started this process, or since this module was imported where /proc is missing."""
+def _process_age() -> float:
+    """Seconds since the kernel started this process; 0 where there is no /proc."""
     try:
         started_ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
         uptime = float(Path("/proc/uptime").read_text().split()[0])
     except OSError:
-        return time.monotonic() - _imported
+        return 0.0
     return uptime - started_ticks / os.sysconf("SC_CLK_TCK")
+
+
+_started = time.monotonic() - _process_age()
 
 
 def mark(phase: str) -> None:
     """Note that a phase has ended now. Only its first end counts: later ones belong to no cold start."""
-    _marks.setdefault(phase, process_age())
+    _marks.setdefault(phase, time.monotonic() - _started)
 
 
 def report() -> str:
@@ -37,6 +40,3 @@ def parse(line: str) -> dict[str, float]:
     """The phases of a `report` line anywhere in `line`; empty if it holds none."""
     _, found, rest = line.partition(_PREFIX)
     return {phase.strip(): float(s) for phase, s in re.findall(r"([a-zA-Z ]+) at ([\d.]+) s", rest)} if found else {}
-
-
-_imported = time.monotonic()

@@ -1,0 +1,33 @@
+"""`scripts/bench`: the list of benchmarks, or one of them."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from benchmarks.result import Result
+
+BENCHMARKS = {"streams": "total rate of 8 streaming chats decoded together, against one"}
+
+
+@click.command()
+@click.argument("name", required=False, type=click.Choice(list(BENCHMARKS)))
+@click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to FILE.")
+def main(name: str | None, file: Path | None) -> None:
+    """List the benchmarks, or run NAME and print its table. Exit code 1: a ratio does not hold."""
+    if name is None:
+        for benchmark, description in BENCHMARKS.items():
+            click.echo(f"{benchmark:12} {description}")
+        return
+    result: Result = importlib.import_module(f"benchmarks.{name}").run()
+    Console().print(result.as_table())
+    if file is not None:
+        file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
+    sys.exit(0 if result.holds else 1)
+
+
+if __name__ == "__main__":
+    main()

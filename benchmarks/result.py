@@ -1,0 +1,59 @@
+"""What a benchmark measured, and whether it is good enough."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure; absolute ones belong to the machine that they were measured on."""
+
+    name: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Two figures of one run against each other: what can be asserted anywhere."""
+
+    name: str
+    value: float
+    at_least: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is good enough."""
+        return self.value >= self.at_least
+
+
+@dataclass(frozen=True)
+class Result:
+    """All that one run of a benchmark measured."""
+
+    name: str
+    figures: list[Figure]
+    ratios: list[Ratio]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every ratio is good enough."""
+        return all(ratio.holds for ratio in self.ratios)
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {**asdict(self), "holds": self.holds}
+
+    def as_table(self) -> Table:
+        """For people."""
+        table = Table(title=self.name, title_justify="left")
+        for heading, justify in (("figure", "left"), ("value", "right"), ("must be", "right"), ("", "left")):
+            table.add_column(heading, justify=justify)  # type: ignore[arg-type] # a literal that mypy widens
+        for figure in self.figures:
+            table.add_row(figure.name, f"{figure.value:.2f} {figure.unit}", "", "")
+        for ratio in self.ratios:
+            verdict = "holds" if ratio.holds else "FAILS"
+            table.add_row(ratio.name, f"{ratio.value:.2f}", f"at least {ratio.at_least:g}", verdict)
+        return table

@@ -1,0 +1,119 @@
+"""`podworker dev` as a user runs it: a process, with its worker and engine."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from podworker.monitoring import phases
+
+START_SECONDS = 90.0
+STOP_SECONDS = 30.0
+
+
+class DevServer:
+    """A running `podworker dev`, with what it printed."""
+
+    def __init__(self, folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "podworker", "dev", "--port", "0", *arguments],
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder), **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self._seen: set[psutil.Process] = set()
+
+    @property
+    def base_url(self) -> str:
+        return self._printed(r"^Endpoint +(\S+)")
+
+    @property
+    def openai_url(self) -> str:
+        return self._printed(r"^OpenAI +(\S+)")
+
+    def wait_ready(self, workers: int = 1) -> None:
+        """Wait until that many workers have loaded the model."""
+        self.wait_for(lambda: sum(bool(phases.parse(line)) for line in self.lines) >= workers)
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+        """Wait until `condition` holds; it is asked again whenever a line is printed."""
+        with self._news:
+            assert self._news.wait_for(condition, seconds), "\n".join(self.lines)
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes."""
+        return self._remember(psutil.Process(self._process.pid).children())
+
+    def engine(self, worker: psutil.Process) -> psutil.Process:
+        """The engine process of a worker."""
+        children = self._remember(worker.children())
+        return next(child for child in children if "podworker.inference.engine_main" in child.cmdline())
+
+    def stop(self) -> int:
+        """Stop it as Ctrl-C would, and return its exit code once it is gone."""
+        self._remember(psutil.Process(self._process.pid).children(recursive=True))
+        self._process.send_signal(signal.SIGINT)
+        code = self._process.wait(STOP_SECONDS)
+        self._reader.join()
+        return code
+
+    def kill(self) -> None:
+        """End it as nothing can be prepared for."""
+        self._remember(psutil.Process(self._process.pid).children(recursive=True))
+        self._process.kill()
+        self._process.wait(STOP_SECONDS)
+
+    def left_over(self) -> list[psutil.Process]:
+        """Processes of its that still live."""
+        _, alive = psutil.wait_procs(self._seen, timeout=5)
+        return alive
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self.stop()
+        self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _remember(self, processes: list[psutil.Process]) -> list[psutil.Process]:
+        self._seen.update(processes)
+        return processes
+
+    def _printed(self, pattern: str) -> str:
+        self.wait_for(lambda: any(re.search(pattern, line) for line in self.lines))
+        return next(match[1] for line in self.lines if (match := re.search(pattern, line)))
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with self._news:
+                self.lines.append(line.rstrip())
+                self._news.notify_all()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Ask until `condition` holds, for what cannot tell by itself when it changes."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        threading.Event().wait(0.02)

@@ -1,0 +1,250 @@
+"""The engine itself: the real one, with the real demo model."""
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from podworker.errors import EngineCrashed, EngineError, ModelLoadFailed
+from podworker.inference.engine import Engine, EngineState
+from podworker.inference.engine_options import EngineOptions
+from podworker.models.source import demo_model
+
+DEMO = demo_model()
+assert DEMO is not None, "the model group is installed with the dev group"
+OPTIONS = EngineOptions(
+    model=DEMO,
+    alias="demo",
+    context_length=256,
+    slots=2,
+    batch_size=256,
+    gpu_layers=0,
+    threads=2,
+    prompt_cache_mb=0,
+)
+PROMPT = {"prompt": "Once upon a time", "max_tokens": 4, "temperature": 0}
+ENDLESS = {"prompt": "Once upon a time", "max_tokens": 250, "ignore_eos": True, "stream": True}
+
+
+@pytest.fixture(autouse=True)
+def _private_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@asynccontextmanager
+async def running(options: EngineOptions = OPTIONS, *, restarts: int = 1) -> AsyncIterator[Engine]:
+    engine = Engine(options, start_timeout=60, restarts=restarts)
+    engine.launch()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+async def complete(engine: Engine) -> str:
+    async with engine.request("POST", "/v1/completions", PROMPT) as response:
+        answer: dict[str, Any] = await response.json()
+        return str(answer["choices"][0]["text"])
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - the kernel does not tell
+            await asyncio.sleep(0.01)
+
+
+async def test_from_start_to_stop(tmp_path: Path) -> None:
+    async with running() as engine:
+        states = [engine.state]
+        await engine.loaded()
+        states.append(engine.state)
+        assert await complete(engine)
+        pid = engine.pid
+        (folder,) = os.listdir(tmp_path)
+        assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700
+
+    assert [*states, engine.state] == [EngineState.STARTING, EngineState.READY, EngineState.STOPPED]
+    assert pid is not None
+    assert not psutil.pid_exists(pid)
+    assert os.listdir(tmp_path) == []
+
+
+async def test_it_listens_on_no_port_and_wants_its_key() -> None:
+    async with running() as engine:
+        await engine.loaded()
+        assert engine.pid is not None
+        assert psutil.Process(engine.pid).net_connections("inet") == []
+        assert engine._client is not None
+        engine._client._session.headers["Authorization"] = "Bearer wrong"
+        async with engine.request("POST", "/v1/completions", PROMPT) as response:
+            assert response.status == 401
+
+
+@pytest.mark.parametrize("path", ["/slots", "/props", "/tools", "/cors-proxy", "/models/load", "/"])
+async def test_its_administration_is_off(path: str) -> None:
+    async with running() as engine:
+        await engine.loaded()
+        async with engine.request("POST", path, {}) as response:
+            assert response.status >= 400
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "failed to read magic"),
+        (b"hello", "invalid magic characters: 'hell', expected 'GGUF'"),
+        (DEMO.read_bytes()[:1_000_000], "failed to read key-value pairs"),
+    ],
+)
+async def test_a_broken_file_is_refused_in_the_engines_words(tmp_path: Path, content: bytes, reason: str) -> None:
+    model = tmp_path / "broken.gguf"
+    model.write_bytes(content)
+    async with running(replace(OPTIONS, model=model)) as engine:
+        with pytest.raises(ModelLoadFailed) as caught:
+            await engine.loaded()
+
+    assert "The model broken.gguf cannot be loaded: " in caught.value.message
+    assert reason in caught.value.message
+
+
+async def test_a_load_that_takes_too_long_is_given_up() -> None:
+    engine = Engine(OPTIONS, start_timeout=0.001, restarts=0)
+    engine.launch()
+    with pytest.raises(ModelLoadFailed, match="ENGINE_START_TIMEOUT_SECONDS"):
+        await engine.loaded()
+    await engine.stop()
+
+
+async def test_a_crash_fails_the_running_request_and_is_repaired() -> None:
+    async with running() as engine:
+        await engine.loaded()
+        supervision = asyncio.create_task(engine.supervise())
+        assert engine.pid is not None
+        first = engine.pid
+
+        async def read_on() -> None:
+            async with engine.request("POST", "/v1/completions", ENDLESS) as response:
+                await response.content.readline()
+                os.kill(first, signal.SIGKILL)
+                while await response.content.readline():
+                    pass
+                raise EngineCrashed("a clean end of the connection: the caller misses [DONE]")
+
+        with pytest.raises(EngineCrashed):
+            await read_on()
+        assert await complete(engine), "a request after the crash waits for the new engine"
+        assert engine.pid != first
+        supervision.cancel()
+
+
+async def test_an_engine_that_crashes_too_often_is_given_up() -> None:
+    async with running(restarts=1) as engine:
+        await engine.loaded()
+        supervision = asyncio.create_task(engine.supervise())
+        assert engine.pid is not None
+        first = engine.pid
+        os.kill(first, signal.SIGKILL)
+        await eventually(lambda: engine.pid != first and engine.state is EngineState.READY)
+        os.kill(engine.pid, signal.SIGKILL)
+
+        with pytest.raises(EngineError, match="crashed 2 times within 10 minutes; last: the engine ended with SIGKILL"):
+            await supervision
+    assert engine.state is EngineState.STOPPED
+
+
+async def test_a_stuck_engine_is_ended_by_force() -> None:
+    async with running() as engine:
+        await engine.loaded()
+        assert engine.pid is not None
+        process = psutil.Process(engine.pid)
+        process.suspend()
+
+    assert not process.is_running()
+
+
+async def test_leaving_a_request_frees_its_slot() -> None:
+    async with running(replace(OPTIONS, slots=1, context_length=8192)) as engine:
+        await engine.loaded()
+        async with engine.request("POST", "/v1/completions", {**ENDLESS, "max_tokens": 8000}) as response:
+            await response.content.readline()
+
+        async with asyncio.timeout(30):  # 8,000 tokens take minutes
+            assert await complete(engine)
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from podworker.inference.engine_options import EngineOptions
+from podworker.inference.engine_process import EngineProcess
+
+options = EngineOptions(model=Path(sys.argv[1]), alias="demo", context_length=256, slots=1, batch_size=256,
+                        gpu_layers=0, threads=1, prompt_cache_mb=0)
+print(EngineProcess(options, Path(sys.argv[2]), "engine").pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("wait", ["at once", "once loaded"])
+async def test_it_dies_with_a_killed_parent(tmp_path: Path, wait: str) -> None:
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, str(DEMO), str(tmp_path), stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    engine = psutil.Process(int(await parent.stdout.readline()))
+    if wait == "once loaded":
+        await eventually((tmp_path / "engine.sock").exists)
+
+    parent.kill()
+    await parent.wait()
+
+    await eventually(lambda: not engine.is_running())
+
+
+async def test_secrets_and_overrides_do_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_swordfish")
+    monkeypatch.setenv("RUNPOD_AI_API_KEY", "rpa_swordfish")
+    monkeypatch.setenv("LLAMA_ARG_CTX_SIZE", "64")
+    async with running() as engine:
+        await engine.loaded()
+        assert engine.pid is not None
+        process = psutil.Process(engine.pid)
+        assert "swordfish" not in json.dumps(process.environ())
+        assert "LLAMA_ARG_CTX_SIZE" not in process.environ()
+        assert process.environ()["LLAMA_API_KEY"] not in " ".join(process.cmdline())
+
+
+async def test_an_engine_program_gets_the_same_options(tmp_path: Path) -> None:
+    """`ENGINE_BINARY`: what stands in for llama-server writes down how it was called, and becomes the built-in one."""
+    program = tmp_path / "llama-server"
+    program.write_text(
+        f"#!{sys.executable}\nimport json, sys\njson.dump(sys.argv[1:], open({str(tmp_path / 'arguments')!r}, 'w'))\n"
+    )
+    program.chmod(0o755)
+    async with running(replace(OPTIONS, binary=program)) as engine:
+        with pytest.raises(ModelLoadFailed, match="the engine ended with exit code 0"):
+            await engine.loaded()
+
+    arguments = json.loads((tmp_path / "arguments").read_text())
+    assert arguments[arguments.index("--model") + 1] == str(DEMO)
+    assert arguments[arguments.index("--ctx-size") + 1] == "512"
+    assert arguments[arguments.index("--parallel") + 1] == "2"
+    assert {"--no-ui", "--no-slots", "--offline", "--check-tensors", "--kv-unified"} < set(arguments)
+
+
+async def test_an_engine_program_that_cannot_run(tmp_path: Path) -> None:
+    async with running(replace(OPTIONS, binary=tmp_path / "missing")) as engine:
+        with pytest.raises(ModelLoadFailed, match=r"ENGINE_BINARY .*missing cannot be run: No such file or directory"):
+            await engine.loaded()

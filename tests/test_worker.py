@@ -1,0 +1,224 @@
+"""The worker process: how it starts, how it ends. Its platform is a real emulator, its SDK the real one."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from podworker.emulator import Emulator
+
+HANDLER = """
+import asyncio, pathlib
+import podworker
+
+async def handler(job):
+    if "wait_for" in job["input"]:
+        while not pathlib.Path(job["input"]["wait_for"]).exists():
+            await asyncio.sleep(0.01)
+    return {"echo": job["input"]}
+
+podworker.serve(handler, concurrency=2)
+"""
+SECONDS = 60.0
+
+
+class Worker:
+    """A worker process, and the client's side of its endpoint."""
+
+    def __init__(self, process: Process, emulator: Emulator, session: aiohttp.ClientSession) -> None:
+        self.process = process
+        self.emulator = emulator
+        self._session = session
+        self.output = ""
+        self._children: list[psutil.Process] = []
+
+    async def ready(self) -> None:
+        await self.printed("Cold start:")
+        self._children = psutil.Process(self.process.pid).children(recursive=True)
+
+    async def printed(self, text: str) -> None:
+        """Wait until the worker printed a text."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(SECONDS):
+            while text not in self.output:
+                line = await self.process.stdout.readline()
+                assert line, f"it ended without printing {text!r}:\n{self.output}"
+                self.output += line.decode()
+
+    async def run(self, job_input: object) -> str:
+        async with self._session.post(f"{self.emulator.base_url}/run", json={"input": job_input}) as answer:
+            return str((await answer.json())["id"])
+
+    async def status(self, job_id: str) -> dict[str, object]:
+        async with self._session.get(f"{self.emulator.base_url}/status/{job_id}") as answer:
+            status: dict[str, object] = await answer.json()
+            return status
+
+    async def until(self, job_id: str, state: str) -> dict[str, object]:
+        async with asyncio.timeout(SECONDS):
+            while (status := await self.status(job_id))["status"] != state:  # noqa: ASYNC110 - only HTTP can tell
+                await asyncio.sleep(0.02)
+        return status
+
+    async def exit_code(self) -> int:
+        """Wait for its end, and make sure that it left no child behind."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(SECONDS):
+            self.output += (await self.process.stdout.read()).decode()
+            code = await self.process.wait()
+        assert psutil.wait_procs(self._children, timeout=5)[1] == []
+        return code
+
+
+@asynccontextmanager
+async def worker(tmp_path: Path, arguments: Sequence[str], **environment: str) -> AsyncIterator[Worker]:
+    async with Emulator(port=0) as emulator, aiohttp.ClientSession() as session:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            cwd=tmp_path,
+            env={**os.environ, **emulator.worker_environment("w1"), "TMPDIR": str(tmp_path), **environment},
+            stdout=PIPE,
+            stderr=STDOUT,
+        )
+        try:
+            yield Worker(process, emulator, session)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+@pytest.fixture
+def handler(tmp_path: Path) -> list[str]:
+    """The arguments that run a handler file."""
+    (tmp_path / "handler.py").write_text(HANDLER)
+    return ["handler.py"]
+
+
+BUILT_IN = ["-m", "podworker", "serve", "--builtin"]
+
+
+async def test_a_stopped_worker_finishes_its_jobs_and_takes_no_more(tmp_path: Path, handler: list[str]) -> None:
+    go = tmp_path / "go"
+    async with worker(tmp_path, handler) as subject:
+        await subject.ready()
+        running = [await subject.run({"wait_for": str(go), "n": n}) for n in range(2)]
+        for job in running:
+            await subject.until(job, "IN_PROGRESS")
+
+        subject.process.terminate()
+        await subject.printed("2 running jobs")
+        late = await subject.run({})
+        go.touch()
+
+        assert await subject.exit_code() == 0
+        assert [(await subject.status(job))["status"] for job in running] == ["COMPLETED", "COMPLETED"]
+        assert (await subject.status(late))["status"] == "IN_QUEUE"
+
+
+async def test_an_idle_worker_stops_at_once(tmp_path: Path, handler: list[str]) -> None:
+    async with worker(tmp_path, handler) as subject:
+        await subject.ready()
+        subject.process.terminate()
+
+        assert await subject.exit_code() == 0
+
+
+async def test_a_worker_can_be_stopped_while_it_loads(tmp_path: Path) -> None:
+    async with worker(tmp_path, BUILT_IN) as subject:
+        await subject.printed("Loading ")
+        subject.process.terminate()
+
+        assert await subject.exit_code() == 0
+        assert os.listdir(tmp_path) == []
+
+
+async def test_a_job_that_outlasts_the_drain_time_fails_clearly(tmp_path: Path, handler: list[str]) -> None:
+    async with worker(tmp_path, handler, DRAIN_SECONDS="0.1") as subject:
+        await subject.ready()
+        job = await subject.run({"wait_for": str(tmp_path / "never")})
+        await subject.until(job, "IN_PROGRESS")
+        subject.process.terminate()
+
+        assert await subject.exit_code() == 0
+        error = json.loads(str((await subject.status(job))["error"]))
+        assert error["code"] == "worker_stopping"
+        assert error["retryable"] is True
+
+
+async def test_the_children_of_a_killed_worker_die_with_it(tmp_path: Path) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="1", CONTEXT_LENGTH="256") as subject:
+        await subject.ready()
+        children = psutil.Process(subject.process.pid).children(recursive=True)
+        assert len(children) == 2, "the engine and the SDK's heartbeat"
+        subject.process.kill()
+
+        await subject.exit_code()
+
+
+async def test_a_language_model_worker_is_stopped_in_mid_stream(tmp_path: Path) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="2", CONTEXT_LENGTH="256") as subject:
+        await subject.ready()
+        job = await subject.run({"prompt": "Once upon a time", "max_tokens": 100, "ignore_eos": True, "stream": True})
+        await subject.until(job, "IN_PROGRESS")
+        subject.process.terminate()
+
+        assert await subject.exit_code() == 0
+        assert (await subject.status(job))["status"] == "COMPLETED"
+        assert os.listdir(tmp_path) == []
+
+
+async def test_a_broken_model_ends_the_worker_with_the_reason(tmp_path: Path) -> None:
+    model = tmp_path / "broken.gguf"
+    model.write_bytes(b"hello, this is no model")
+    async with worker(tmp_path, BUILT_IN, MODEL=str(model)) as subject:
+        assert await subject.exit_code() == 1
+        assert "The model broken.gguf cannot be loaded: " in subject.output
+        assert "invalid magic characters: 'hell', expected 'GGUF'" in subject.output
+        assert "Traceback" not in subject.output
+        assert os.listdir(tmp_path) == ["broken.gguf"]
+
+
+async def test_an_engine_that_crashes_too_often_ends_the_worker(tmp_path: Path) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="1", CONTEXT_LENGTH="256", ENGINE_RESTARTS="0") as subject:
+        await subject.ready()
+        job = await subject.run({"prompt": "Once upon a time", "max_tokens": 200, "ignore_eos": True})
+        await subject.until(job, "IN_PROGRESS")
+        children = psutil.Process(subject.process.pid).children()
+        next(child for child in children if "podworker.inference.engine_main" in child.cmdline()).kill()
+
+        assert await subject.exit_code() == 1
+        assert "The engine crashed 1 times within 10 minutes" in subject.output
+        assert (await subject.status(job))["status"] == "FAILED"
+
+
+async def test_prompts_and_answers_stay_out_of_the_log(tmp_path: Path) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="1", CONTEXT_LENGTH="256", LOG_LEVEL="debug") as subject:
+        await subject.ready()
+        good = await subject.run({"prompt": "The password is swordfish. Repeat: The password is", "max_tokens": 8})
+        bad = await subject.run({"prompt": "The password is swordfish", "max_tokens": "swordfish"})
+        too_long = await subject.run({"prompt": "swordfish " * 500})
+        await subject.until(good, "COMPLETED")
+        await subject.until(bad, "FAILED")
+        await subject.until(too_long, "FAILED")
+        subject.process.terminate()
+
+        assert await subject.exit_code() == 0
+        assert "swordfish" not in subject.output
+
+
+async def test_without_runpod_it_says_what_to_run(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, *BUILT_IN, cwd=tmp_path, stdout=PIPE, stderr=STDOUT)
+    output, _ = await process.communicate()
+
+    assert process.returncode == 1
+    assert b"podworker dev" in output
