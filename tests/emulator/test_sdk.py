@@ -155,7 +155,7 @@ async def test_a_sync_handler_and_its_failures_and_its_end(tmp_path: Path, caplo
         family = processes(pid)
     assert all(is_gone(pid) for pid in family)
     assert any("Received shutdown signal" in line for line in endpoint.lines), "it was asked to end, and heard it"
-    assert os.listdir(tmp_path) == ["handler.py"], "nothing is written to HOME"  # noqa: PTH208
+    assert os.listdir(tmp_path) == ["handler.py"], "nothing is written to HOME"
 
 
 async def test_an_async_handler_is_stopped_and_replaced(tmp_path: Path) -> None:
