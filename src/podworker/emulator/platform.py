@@ -15,10 +15,10 @@ is late, and is ignored.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from podworker.emulator.job_queue import JobQueue
 from podworker.emulator.jobs import Job, JobState
 from podworker.emulator.pulse import Pulse
 from podworker.emulator.registry import Registry, Worker
@@ -67,17 +67,13 @@ class Platform:
         on_recycle: Called with the id of a worker that asks for a fresh start (`stopPod`).
     """
 
-    def __init__(
-        self,
-        limits: Limits | None = None,
-    ) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.jobs: dict[str, Job] = {}
         self.registry = Registry(self.limits.vanish, self._requeue_jobs)
         self.on_final: Callable[[Job], None] = _ignore
         self.on_recycle: Callable[[str], None] = _ignore
-        self._queue: deque[Job] = deque()
-        self._low_priority: deque[Job] = deque()
+        self._queue = JobQueue()
         self._news = Pulse()
         self._counts = {"completed": 0, "failed": 0, "retried": 0}
         self._closed = False
@@ -98,7 +94,7 @@ class Platform:
         if job.state.final:
             return
         if job.state is JobState.IN_QUEUE:
-            self._line(job).remove(job)
+            self._queue.remove(job)
         self._finish(job, JobState.CANCELLED, error=error)
 
     def retry(self, job: Job) -> bool:
@@ -115,21 +111,21 @@ class Platform:
 
     def purge(self) -> int:
         """Cancel every job in the queue; how many there were."""
-        waiting = [*self._queue, *self._low_priority]
-        for job in waiting:
+        count = len(self._queue)
+        for job in self._queue:
             self.cancel(job)
-        return len(waiting)
+        return count
 
     def health(self) -> dict[str, dict[str, int]]:
         """The body of `/health`."""
         running = sum(1 for job in self.jobs.values() if job.state is JobState.IN_PROGRESS)
-        jobs = {**self._counts, "inProgress": running, "inQueue": len(self._queue) + len(self._low_priority)}
+        jobs = {**self._counts, "inProgress": running, "inQueue": len(self._queue)}
         return {"jobs": dict(sorted(jobs.items())), "workers": self.registry.counts()}
 
     def close_queue(self) -> None:
         """Cancel what waits in the queue, and at once whatever is submitted later. Running jobs may go on."""
         self._closed = True
-        for job in (*self._queue, *self._low_priority):
+        for job in self._queue:
             self.cancel(job, error=STOPPED)
 
     def close(self) -> None:
@@ -148,7 +144,7 @@ class Platform:
         if worker.draining:
             await asyncio.sleep(min(DRAINING_POLL_SECONDS, self.limits.poll))
             return []
-        await self._news.wait_until(lambda: self._waiting or worker.draining, self.limits.poll)
+        await self._news.wait_until(lambda: bool(self._queue) or worker.draining, self.limits.poll)
         jobs: list[Job] = []
         while self._can_start(worker) and len(jobs) < count:
             jobs.append(self._start(worker))
@@ -214,25 +210,18 @@ class Platform:
 
     # How jobs move.
 
-    @property
-    def _waiting(self) -> bool:
-        return bool(self._queue or self._low_priority)
-
     def _can_start(self, worker: Worker) -> bool:
-        return self._waiting and not worker.draining
-
-    def _line(self, job: Job) -> deque[Job]:
-        return self._low_priority if job.policy.low_priority else self._queue
+        return bool(self._queue) and not worker.draining
 
     def _enqueue(self, job: Job) -> None:
-        self._line(job).append(job)
+        self._queue.put(job)
         self._news.beat()
 
     def _requeue(self, job: Job) -> None:
         if job.time_limit is not None:
             job.time_limit.cancel()
         job.requeue()
-        self._line(job).appendleft(job)
+        self._queue.put_back(job)
         self._news.beat()
 
     def _requeue_jobs(self, worker: Worker) -> None:
@@ -253,7 +242,7 @@ class Platform:
             self._finish(job, JobState.FAILED, error=message)
 
     def _start(self, worker: Worker) -> Job:
-        job = (self._queue or self._low_priority).popleft()
+        job = self._queue.pop()
         worker.jobs[job.id] = job
         job.start(worker.id)
         job.time_limit = self._later(job.policy.execution_timeout / 1000, self._time_out, job)
@@ -306,7 +295,7 @@ class Platform:
 
     def _expire(self, job: Job) -> None:
         if job.state is JobState.IN_QUEUE:
-            self._line(job).remove(job)
+            self._queue.remove(job)
         message = f"The job was deleted {job.policy.ttl} ms after it was sent, as its ttl says. Raise it in policy."
         self._finish(job, JobState.TIMED_OUT, error=message)
         job.clear_timers()
