@@ -12,7 +12,7 @@ NOT_A_NUMBER = "which is not a JSON number"
 NOT_A_CHARACTER = "a lone surrogate, which is not a character"
 
 
-def nested(value: Any, depth: int) -> Any:
+def nested(value: object, depth: int) -> object:
     for _ in range(depth):
         value = [value]
     return value
@@ -54,7 +54,7 @@ def test_what_is_not_there() -> None:
         ({"a": HALF, "b": NAN}, "input.a", f"holds {NOT_A_CHARACTER}"),  # the first is named
     ],
 )
-def test_what_json_cannot_carry_is_named_by_its_path(job_input: Any, path: str, fault: str) -> None:
+def test_what_json_cannot_carry_is_named_by_its_path(job_input: object, path: str, fault: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_job({"id": "1", "input": job_input})
     assert caught.value.param == path
@@ -69,7 +69,7 @@ def test_faults_as_they_come_from_a_platform() -> None:
 
 
 @pytest.mark.parametrize("innermost", [1, NAN])
-def test_an_input_nested_too_deeply(innermost: Any) -> None:
+def test_an_input_nested_too_deeply(innermost: object) -> None:
     with pytest.raises(InvalidInput, match="nested too deeply") as caught:
         parse_job({"id": "1", "input": nested(innermost, 5000)})
     assert caught.value.param == "input"

@@ -81,7 +81,7 @@ async def _read(chunks: AsyncIterator[Any], buffer: asyncio.Queue[Any]) -> None:
                     break
                 await buffer.put(chunk)
                 await asyncio.sleep(0)  # a generator that never waits must not hold its chunks back, nor other jobs
-    except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - for the reader of the buffer, after the chunks
+    except (Exception, asyncio.CancelledError) as raised:
         if isinstance(raised, asyncio.CancelledError) and stopped():
             raise
         error = raised
