@@ -4,16 +4,13 @@ import asyncio
 import json
 import os
 import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
-import aiohttp
 import psutil
 import pytest
 
-from podworker.emulator import Emulator
+from tests.worker_process import worker
 
 HANDLER = """
 import asyncio, pathlib
@@ -27,74 +24,6 @@ async def handler(job):
 
 podworker.serve(handler, concurrency=2)
 """
-SECONDS = 60.0
-
-
-class Worker:
-    """A worker process, and the client's side of its endpoint."""
-
-    def __init__(self, process: Process, emulator: Emulator, session: aiohttp.ClientSession) -> None:
-        self.process = process
-        self.emulator = emulator
-        self._session = session
-        self.output = ""
-        self._children: list[psutil.Process] = []
-
-    async def ready(self) -> None:
-        await self.printed("Cold start:")
-        self._children = psutil.Process(self.process.pid).children(recursive=True)
-
-    async def printed(self, text: str) -> None:
-        """Wait until the worker printed a text."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(SECONDS):
-            while text not in self.output:
-                line = await self.process.stdout.readline()
-                assert line, f"it ended without printing {text!r}:\n{self.output}"
-                self.output += line.decode()
-
-    async def run(self, job_input: object) -> str:
-        async with self._session.post(f"{self.emulator.base_url}/run", json={"input": job_input}) as answer:
-            return str((await answer.json())["id"])
-
-    async def status(self, job_id: str) -> dict[str, object]:
-        async with self._session.get(f"{self.emulator.base_url}/status/{job_id}") as answer:
-            status: dict[str, object] = await answer.json()
-            return status
-
-    async def until(self, job_id: str, state: str) -> dict[str, object]:
-        async with asyncio.timeout(SECONDS):
-            while (status := await self.status(job_id))["status"] != state:  # noqa: ASYNC110 - only HTTP can tell
-                await asyncio.sleep(0.02)
-        return status
-
-    async def exit_code(self) -> int:
-        """Wait for its end, and make sure that it left no child behind."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(SECONDS):
-            self.output += (await self.process.stdout.read()).decode()
-            code = await self.process.wait()
-        assert psutil.wait_procs(self._children, timeout=5)[1] == []
-        return code
-
-
-@asynccontextmanager
-async def worker(tmp_path: Path, arguments: Sequence[str], **environment: str) -> AsyncIterator[Worker]:
-    async with Emulator(port=0) as emulator, aiohttp.ClientSession() as session:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
-            cwd=tmp_path,
-            env={**os.environ, **emulator.worker_environment("w1"), "TMPDIR": str(tmp_path), **environment},
-            stdout=PIPE,
-            stderr=STDOUT,
-        )
-        try:
-            yield Worker(process, emulator, session)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
 
 
 @pytest.fixture

@@ -108,6 +108,6 @@ def test_a_prompt_of_11_mb_is_an_error_and_the_worker_goes_on(dev: DevServer) ->
     answer = httpx.post(f"{dev.base_url}/runsync", json={"input": huge}, timeout=100)
 
     assert answer.json()["status"] == "FAILED"
-    assert "the context holds 1024" in answer.json()["error"]
+    assert "the context holds 512" in answer.json()["error"]
     small = httpx.post(f"{dev.base_url}/runsync", json={"input": {"prompt": "a", "max_tokens": 2}}, timeout=100)
     assert small.json()["status"] == "COMPLETED"

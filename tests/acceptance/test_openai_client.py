@@ -103,7 +103,7 @@ def test_a_prompt_longer_than_the_context(client: OpenAI) -> None:
 
     assert caught.value.code == "context_length_exceeded"
     assert caught.value.param == "messages"
-    assert "the context holds 1024" in caught.value.message
+    assert "the context holds 512" in caught.value.message
 
 
 def test_an_unknown_route(client: OpenAI) -> None:

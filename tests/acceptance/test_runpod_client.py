@@ -76,7 +76,7 @@ def test_health(endpoint: runpod.Endpoint) -> None:
         ({"prompt": "half a pair: \ud800"}, "input.prompt holds a lone surrogate"),
         ({"openai_route": "/slots"}, "openai_route: got '/slots'"),
         ({"openai_route": "/v1/completions", "openai_input": []}, "openai_input: got list"),
-        ({"prompt": "word " * 3000, "max_tokens": 5}, "prompt: has 3001 tokens, and the context holds 1024"),
+        ({"prompt": "word " * 3000, "max_tokens": 5}, "prompt: has 3001 tokens, and the context holds 512"),
     ],
 )
 def test_bad_input_is_a_clear_error(endpoint: runpod.Endpoint, job_input: dict[str, object], named: str) -> None:

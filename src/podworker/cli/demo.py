@@ -55,7 +55,7 @@ def command(prompt: str, model: str | None, settings: tuple[str, ...]) -> None:
 
 
 class WorkerNeverReadyError(Exception):
-    """The worker ended again and again while it started."""
+    """The worker ended while it started."""
 
 
 async def _demo(prompt: str, settings: dict[str, str], output: deque[str]) -> Timing:
@@ -68,7 +68,13 @@ async def _demo(prompt: str, settings: dict[str, str], output: deque[str]) -> Ti
             timing.cold_start = marks
             ready.set()
 
-    emulator = Emulator(port=0, command=worker_command(None), environment=settings_environment(settings), on_log=on_log)
+    emulator = Emulator(
+        port=0,
+        command=worker_command(None),
+        environment=settings_environment(settings),
+        on_log=on_log,
+        young_deaths=1,  # what fails once here fails again
+    )
     async with emulator:
         click.echo(f"RunPod's API listens at {emulator.base_url}; a worker loads the model…")
         await _until_ready(emulator, ready)

@@ -19,7 +19,7 @@ from podworker.emulator.openai_api import OpenAIApi
 from podworker.emulator.platform import Limits, Platform
 from podworker.emulator.webhooks import RETRY_SECONDS, Webhooks
 from podworker.emulator.worker_api import WorkerApi
-from podworker.emulator.workers import Workers, no_log
+from podworker.emulator.workers import YOUNG_DEATHS, Workers, no_log
 
 logger = logging.getLogger("podworker.emulator")
 
@@ -51,6 +51,7 @@ class Emulator:
         vanish_seconds: How long a worker may be silent before its jobs return to the queue.
         grace_seconds: How long a worker may take to end after SIGTERM before it is killed.
         restart_seconds: The pause before a worker that died early starts again; it doubles with each death.
+        young_deaths: After so many early deaths in a row, a worker is not started again.
         webhook_retry_seconds: The pause before a webhook is called again.
     """
 
@@ -70,6 +71,7 @@ class Emulator:
         vanish_seconds: float = Limits.vanish,
         grace_seconds: float = 10.0,
         restart_seconds: float = 0.5,
+        young_deaths: int = YOUNG_DEATHS,
         webhook_retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._host = host
@@ -88,6 +90,7 @@ class Emulator:
             on_log=on_log or no_log,
             grace_seconds=grace_seconds,
             restart_seconds=restart_seconds,
+            young_deaths=young_deaths,
         )
         self._worker_keys = {self._worker_key}
         app = web.Application(middlewares=[answer_refusals, check_access(endpoint, self._worker_keys, api_key)])

@@ -15,7 +15,7 @@ logger = logging.getLogger("podworker.emulator")
 YOUNG_SECONDS = 10.0
 """A worker that ends sooner than this, or before its first request for a job, and has ended no job died young."""
 
-MAX_YOUNG_DEATHS = 5
+YOUNG_DEATHS = 5
 """After so many in a row, a slot is given up: the worker is broken, and would only fill the log."""
 
 
@@ -47,6 +47,7 @@ class Workers:
         on_log: Called with a worker's id and a line of its output.
         grace_seconds: How long a worker may take to end after SIGTERM. RunPod's own time is not documented.
         restart_seconds: The pause after the first early death; it doubles with each one that follows.
+        young_deaths: After so many in a row, a slot is given up.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Workers:
         on_log: Callable[[str, str], None],
         grace_seconds: float,
         restart_seconds: float,
+        young_deaths: int = YOUNG_DEATHS,
     ) -> None:
         self._platform = platform
         self._command = list(command)
@@ -66,6 +68,7 @@ class Workers:
         self._on_log = on_log
         self._grace_seconds = grace_seconds
         self._restart_seconds = restart_seconds
+        self._young_deaths = young_deaths
         platform.on_recycle = self.recycle
         self._stopping = False
         self._keepers: list[asyncio.Task[None]] = []
@@ -152,7 +155,7 @@ class Workers:
 
     async def _mourn(self, slot: Slot, ending: str, seconds: float) -> None:
         """After a death that nobody asked for: wait, or give up."""
-        if slot.young_deaths >= MAX_YOUNG_DEATHS:
+        if slot.young_deaths >= self._young_deaths:
             self._give_up(slot, ending)
             return
         delay = self._restart_seconds * 2 ** (slot.young_deaths - 1) if slot.young_deaths else 0.0
@@ -165,8 +168,8 @@ class Workers:
         slot.given_up = True
         self._platform.registry.down.add(slot.name)
         logger.error(
-            "%s %s. It was the %dth early death in a row, so no new one is started. Read its output, correct the cause "
-            "and start again.",
+            "%s %s. Early deaths in a row: %d, so no new one is started. Read its output, correct the cause and start "
+            "again.",
             slot.worker_id,
             ending,
             slot.young_deaths,
