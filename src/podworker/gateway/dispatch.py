@@ -1,5 +1,6 @@
 """One way for every job, from whichever door it came: parse → run → shape."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from podworker.errors import HandlerFailed, WorkerError
 from podworker.gateway.handler import Handler, returned_error
 from podworker.gateway.job import parse_job
 from podworker.gateway.result import Result, require_json
-from podworker.gateway.stream import Stream, pull
+from podworker.gateway.stream import Stream, pull, stopped
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,9 @@ async def dispatch(handler: Handler, raw: Mapping[str, Any], post_chunk: Callabl
         # The message can quote the job's input: it is for the client, not for the log.
         logger.warning("Job %s failed: %s%s", raw["id"], error.error_code, f" ({error.param})" if error.param else "")
         return Result(error=error)
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and stopped():
+            raise
         logger.exception("Job %s failed: the handler raised %s", raw["id"], type(error).__name__)
         return Result(error=HandlerFailed(f"The handler raised {type(error).__name__}: {error}"))
 
