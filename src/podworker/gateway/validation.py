@@ -10,6 +10,8 @@ from podworker.errors import InvalidInput
 
 SHOWN_CHARACTERS = 80
 """Of a wrong value: enough to recognise it by."""
+DESCRIBED_FAULTS = 1000
+"""More faults than this are counted, not described: it would take seconds, and nobody reads them."""
 
 _ALLOWED: Mapping[str, str] = {
     "string_type": "text",
@@ -36,18 +38,28 @@ def invalid_input(error: ValidationError, *, prefix: str) -> InvalidInput:
         error: What pydantic found.
         prefix: The path of what was validated.
     """
-    faults: dict[str, list[Mapping[str, Any]]] = {}
+    if (count := error.error_count()) > DESCRIBED_FAULTS:
+        return InvalidInput(f"{prefix}: {count} values are wrong. Check the form of the request.", param=prefix)
+    faults: dict[tuple[int | str, ...], list[Mapping[str, Any]]] = {}
     for detail in error.errors(include_url=False):
-        path = ".".join([prefix, *(str(step) for step in _field(detail["loc"]))])
-        faults.setdefault(path, []).append(detail)
-    sentences = "; ".join(f"{path}: {_fault(details)}" for path, details in faults.items())
-    return InvalidInput(f"{sentences}.", param=next(iter(faults)))
+        faults.setdefault(_field(detail["loc"]), []).append(detail)
+    # A fault inside a field says more than that the field is of none of its other types.
+    outer = {path[:length] for path in faults for length in range(len(path))}
+    sentences = {_name(prefix, path): _fault(details) for path, details in faults.items() if path not in outer}
+    message = "; ".join(f"{name}: {fault}" for name, fault in sentences.items())
+    return InvalidInput(f"{message}.", param=next(iter(sentences)))
 
 
-def _field(location: Sequence[int | str]) -> list[int | str]:
+def _name(prefix: str, path: Sequence[int | str]) -> str:
+    return ".".join([prefix, *(str(step) for step in path)])
+
+
+def _field(location: Sequence[int | str]) -> tuple[int | str, ...]:
     """The path in the input, without the names of the types of a union that pydantic puts into it."""
     types = ("str", "int", "float", "bool")
-    return [step for step in location if isinstance(step, int) or not (step in types or "[" in step or "-" in step)]
+    return tuple(
+        step for step in location if isinstance(step, int) or not (step in types or "[" in step or "-" in step)
+    )
 
 
 def _fault(details: Sequence[Mapping[str, Any]]) -> str:
