@@ -54,7 +54,7 @@ def _openai_request(job_input: dict[str, Any]) -> EngineRequest:
     route = job_input["openai_route"]
     if route == MODELS:
         return EngineRequest("GET", MODELS, None, openai=True)
-    if route not in PARAMETERS:
+    if not isinstance(route, str) or route not in PARAMETERS:
         known = ", ".join([*PARAMETERS, MODELS])
         raise UnknownRoute(f"openai_route: got {route!r}, allowed is one of {known}.", param="openai_route")
     body = job_input.get("openai_input")
