@@ -9,6 +9,11 @@ from podworker.errors import ContextLengthExceeded, EngineError, ErrorBody, Inva
 EVENT_END = b"\n\n"
 DONE = "data: [DONE]\n\n"
 
+CHUNK_KEYS = frozenset({"id", "object", "created", "model", "system_fingerprint", "choices"})
+"""What every chunk of an answer has. Some have more: `usage`, `timings`."""
+CHOICE_KEYS = frozenset({"index", "delta", "text", "logprobs", "finish_reason"})
+TEXT_KEYS = frozenset({"content", "reasoning_content", "text"})
+
 
 async def events(body: AsyncIterator[bytes]) -> AsyncIterator[str]:
     """Cut a body into its server-sent events, each with the empty line that ends it. Comments are left out.
@@ -80,10 +85,10 @@ def _append_text(first: dict[str, Any], second: dict[str, Any]) -> bool:
     if not (len(first.get("choices", [])) == len(second.get("choices", [])) == 1):
         return False
     (before,), (after,) = first["choices"], second["choices"]
-    if before["index"] != after["index"] or before.get("finish_reason") or after.get("logprobs") or "usage" in second:
+    if before["index"] != after["index"] or before.get("finish_reason") or after.get("logprobs"):
         return False
     target, source = before.get("delta", before), after.get("delta", {"text": after.get("text")})
-    if any(key not in ("content", "reasoning_content", "text") for key in source):
+    if second.keys() - CHUNK_KEYS or after.keys() - CHOICE_KEYS or source.keys() - TEXT_KEYS:
         return False
     for key, text in source.items():
         if text:
