@@ -40,8 +40,11 @@ def demo_model() -> Path | None:
 
 
 def _existing_file(setting: str) -> Path:
-    path = Path(setting).expanduser()
-    if path.is_file():
-        return path.resolve()
-    kind = "is a folder, not a file" if path.is_dir() else "does not exist"
-    raise ModelNotFound(f"MODEL is {setting}, which {kind}. Set it to the path of a GGUF file.", param="MODEL")
+    try:
+        path = Path(setting).expanduser()
+        if path.is_file():
+            return path.resolve()
+        reason = "is a folder, not a file" if path.is_dir() else "does not exist"
+    except (OSError, RuntimeError) as error:  # not allowed to look, a name too long, a home folder of nobody
+        reason = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    raise ModelNotFound(f"MODEL is {setting}, which {reason}. Set it to the path of a GGUF file.", param="MODEL")
