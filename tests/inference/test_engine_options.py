@@ -1,0 +1,123 @@
+from collections.abc import Mapping
+from dataclasses import replace
+from operator import attrgetter
+from pathlib import Path
+
+import pytest
+import xllamacpp
+
+from podworker.inference.engine_options import OPTIONS, EngineOptions, arguments, attributes, environment
+
+OPTIONS_SET = EngineOptions(
+    model=Path("/models/a.gguf"),
+    alias="a",
+    context_length=4096,
+    slots=3,
+    batch_size=2048,
+    gpu_layers=999,
+    threads=2,
+    prompt_cache_mb=512,
+)
+SOCKET = Path("/run/engine.sock")
+
+
+def flags(options: EngineOptions = OPTIONS_SET) -> list[str]:
+    return arguments(options, socket=SOCKET)
+
+
+def value_of(flag: str, options: EngineOptions = OPTIONS_SET) -> str:
+    words = flags(options)
+    return words[words.index(flag) + 1]
+
+
+def test_attributes() -> None:
+    assert attributes(OPTIONS_SET, socket=SOCKET, api_key="secret") == {
+        "model.path": "/models/a.gguf",
+        "model_alias": ["a"],
+        "hostnames": ["/run/engine.sock"],
+        "api_keys": ["secret"],
+        "n_parallel": 3,
+        "n_ctx": 3 * 4096,
+        "kv_unified": True,
+        "kv_unified_per_slot": 4096,
+        "n_batch": 2048,
+        "n_ubatch": 512,
+        "n_gpu_layers": 999,
+        "cpuparams.n_threads": 2,
+        "cpuparams_batch.n_threads": 2,
+        "cache_ram_mib": 512,
+        "verbosity": 2,
+        "fit_params": False,
+        "check_tensors": True,
+        "ui": False,
+        "endpoint_slots": False,
+        "endpoint_props": False,
+        "ui_mcp_proxy": False,
+        "models_autoload": False,
+        "offline": True,
+    }
+
+
+def test_the_engine_has_every_attribute() -> None:
+    """An attribute that a new xllamacpp no longer has would be set without any effect."""
+    parameters = xllamacpp.CommonParams()
+    for path, value in attributes(OPTIONS_SET, socket=SOCKET, api_key="secret").items():
+        present = attrgetter(path)(parameters)
+        wanted = set if path == "model_alias" else type(value)
+        assert isinstance(present, wanted), f"{path} is {present!r}"
+
+
+def test_arguments() -> None:
+    assert flags() == [
+        *("--host", "/run/engine.sock", "--alias", "a"),
+        *("--model", "/models/a.gguf", "--parallel", "3"),
+        *("--ctx-size", "12288", "--kv-unified", "--kv-unified-per-slot", "4096"),
+        *("--batch-size", "2048", "--ubatch-size", "512", "--n-gpu-layers", "999"),
+        *("--threads", "2", "--threads-batch", "2", "--cache-ram", "512", "--log-verbosity", "2"),
+        *("--fit", "off", "--check-tensors", "--no-ui", "--no-slots", "--offline"),
+    ]
+
+
+def test_both_forms_have_the_same_values() -> None:
+    table = attributes(OPTIONS_SET, socket=SOCKET, api_key="secret")
+    for option in OPTIONS:
+        value = option.value(OPTIONS_SET)
+        assert table[option.attribute] == value
+        if not isinstance(value, bool):
+            (flag,) = option.flags
+            assert value_of(flag) == str(value)
+    assert len({option.attribute for option in OPTIONS}) == len(OPTIONS)
+
+
+@pytest.mark.parametrize(("batch_size", "micro_batch"), [(32, "32"), (512, "512"), (4096, "512")])
+def test_a_micro_batch_is_no_larger_than_a_batch(batch_size: int, micro_batch: str) -> None:
+    assert value_of("--ubatch-size", replace(OPTIONS_SET, batch_size=batch_size)) == micro_batch
+
+
+@pytest.mark.parametrize(("verbose", "verbosity"), [(False, "2"), (True, "3")])
+def test_verbosity(verbose: bool, verbosity: str) -> None:
+    assert value_of("--log-verbosity", replace(OPTIONS_SET, verbose=verbose)) == verbosity
+
+
+def test_the_key_is_no_argument() -> None:
+    """Everybody can read the arguments of a process."""
+    assert "--api-key" not in flags()
+    assert environment({}, api_key="secret")["LLAMA_API_KEY"] == "secret"
+
+
+@pytest.mark.parametrize(
+    ("inherited", "kept"),
+    [
+        ({"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "0"}, {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "0"}),
+        ({"RUNPOD_AI_API_KEY": "s", "HF_TOKEN": "s", "AWS_SECRET": "s", "DB_PASSWORD": "s", "my_api_key": "s"}, {}),
+        ({"LLAMA_ARG_CTX_SIZE": "1", "LLAMA_ARG_HOST": "localhost"}, {}),
+        ({"LLAMA_API_KEY": "another"}, {}),
+        ({"TOKENIZERS_PARALLELISM": "false", "KEYBOARD": "de"}, {"TOKENIZERS_PARALLELISM": "false", "KEYBOARD": "de"}),
+    ],
+)
+def test_the_environment_has_no_secrets_of_others(inherited: Mapping[str, str], kept: Mapping[str, str]) -> None:
+    assert environment(inherited, api_key="secret") == {
+        **kept,
+        "GGML_NO_BACKTRACE": "1",
+        "LLAMA_API_KEY": "secret",
+    }
