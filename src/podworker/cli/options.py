@@ -46,7 +46,7 @@ def chosen_settings(model: str | None, settings: tuple[str, ...]) -> dict[str, s
     chosen = {"model": model} if model else {}
     for word in settings:
         name, equals, value = word.partition("=")
-        if not equals or not name:
+        if not equals or not name.strip():
             raise click.BadParameter(f"{word!r} is not NAME=VALUE, such as slots=4.", param_hint="--set")
         chosen[name.strip().lower()] = value
     return chosen
