@@ -33,6 +33,7 @@ def handler(tmp_path: Path) -> list[str]:
     return ["handler.py"]
 
 
+SMALL = {"CONTEXT_LENGTH": "256", "THREADS": "1"}
 BUILT_IN = ["-m", "podworker", "serve", "--builtin"]
 
 
@@ -85,7 +86,7 @@ async def test_a_job_that_outlasts_the_drain_time_fails_clearly(tmp_path: Path, 
 
 
 async def test_the_children_of_a_killed_worker_die_with_it(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN, SLOTS="1", CONTEXT_LENGTH="256") as subject:
+    async with worker(tmp_path, BUILT_IN, SLOTS="1", **SMALL) as subject:
         await subject.ready()
         children = psutil.Process(subject.process.pid).children(recursive=True)
         assert len(children) == 2, "the engine and the SDK's heartbeat"
@@ -95,7 +96,7 @@ async def test_the_children_of_a_killed_worker_die_with_it(tmp_path: Path) -> No
 
 
 async def test_a_language_model_worker_is_stopped_in_mid_stream(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN, SLOTS="2", CONTEXT_LENGTH="256") as subject:
+    async with worker(tmp_path, BUILT_IN, SLOTS="2", **SMALL) as subject:
         await subject.ready()
         job = await subject.run({"prompt": "Once upon a time", "max_tokens": 100, "ignore_eos": True, "stream": True})
         await subject.until(job, "IN_PROGRESS")
@@ -118,7 +119,7 @@ async def test_a_broken_model_ends_the_worker_with_the_reason(tmp_path: Path) ->
 
 
 async def test_an_engine_that_crashes_too_often_ends_the_worker(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN, SLOTS="1", CONTEXT_LENGTH="256", ENGINE_RESTARTS="0") as subject:
+    async with worker(tmp_path, BUILT_IN, SLOTS="1", ENGINE_RESTARTS="0", **SMALL) as subject:
         await subject.ready()
         job = await subject.run({"prompt": "Once upon a time", "max_tokens": 200, "ignore_eos": True})
         await subject.until(job, "IN_PROGRESS")
@@ -131,7 +132,7 @@ async def test_an_engine_that_crashes_too_often_ends_the_worker(tmp_path: Path) 
 
 
 async def test_prompts_and_answers_stay_out_of_the_log(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN, SLOTS="1", CONTEXT_LENGTH="256", LOG_LEVEL="debug") as subject:
+    async with worker(tmp_path, BUILT_IN, SLOTS="1", LOG_LEVEL="debug", **SMALL) as subject:
         await subject.ready()
         good = await subject.run({"prompt": "The password is swordfish. Repeat: The password is", "max_tokens": 8})
         bad = await subject.run({"prompt": "The password is swordfish", "max_tokens": "swordfish"})

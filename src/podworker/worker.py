@@ -1,7 +1,6 @@
 """From process start to the last job: start-up and shutdown, step by step."""
 
 import asyncio
-import importlib
 import logging
 import signal
 from collections.abc import Coroutine, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 from podworker.configuration import Settings, load_settings, machine
 from podworker.errors import StartupError, WorkerError
 from podworker.gateway.handler import ClassicFunction, FunctionHandler, Handler
+from podworker.gateway.sdk import load_sdk
 from podworker.monitoring import logs, phases
 
 logger = logging.getLogger(__name__)
@@ -76,8 +76,7 @@ async def _load(handler: Handler) -> None:
 
 async def _check_machine() -> None:
     """Import the SDK, which takes longer than a small model takes to load, and run its fitness checks."""
-    machine.quiet_sdk()
-    fitness = await asyncio.to_thread(importlib.import_module, "runpod.serverless.modules.rp_fitness")
+    fitness = await asyncio.to_thread(load_sdk)
     phases.mark("RunPod SDK import")
     await fitness.run_fitness_checks()
 

@@ -18,6 +18,8 @@ from podworker.monitoring import phases
 
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
+SMALL = ("--set", "context_length=512", "--set", "threads=1")
+"""Settings for tests. Threads of engines that share cores wait for each other: two at a time would be slower by far."""
 
 
 class DevServer:

@@ -12,7 +12,7 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.acceptance.dev_server import DevServer, wait_until
+from tests.acceptance.dev_server import SMALL, DevServer, wait_until
 
 CHAT: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me a long story."}]
 LONG = {"prompt": "Once upon a time", "max_tokens": 300, "ignore_eos": True}
@@ -21,7 +21,7 @@ LONG = {"prompt": "Once upon a time", "max_tokens": 300, "ignore_eos": True}
 @pytest.fixture
 def own_dev(tmp_path: Path) -> Iterator[DevServer]:
     """An endpoint of its own, for a test that breaks something."""
-    with DevServer(tmp_path, "--set", "slots=2", "--set", "context_length=1024") as server:
+    with DevServer(tmp_path, *SMALL, "--set", "slots=2") as server:
         server.wait_ready()
         yield server
         assert server.stop() == 0
@@ -76,7 +76,7 @@ def test_worker_killed_and_its_job_done_by_another(own_dev: DevServer) -> None:
 
 
 def test_nothing_survives_a_killed_emulator(tmp_path: Path) -> None:
-    with DevServer(tmp_path, "--set", "slots=2", "--set", "context_length=1024") as server:
+    with DevServer(tmp_path, *SMALL, "--set", "slots=2") as server:
         server.wait_ready()
         (worker,) = server.workers()
         server.engine(worker)

@@ -33,7 +33,7 @@ def _environment(process: psutil.Process) -> str:
 
 
 def test_a_prompt_is_answered_and_timed(tmp_path: Path) -> None:
-    done = demo(tmp_path, "Say hello.", "--set", "slots=1", "--set", "context_length=512")
+    done = demo(tmp_path, "Say hello.", "--set", "slots=1", "--set", "threads=1")
 
     assert done.returncode == 0, done.stderr
     assert "> Say hello." in done.stdout

@@ -31,7 +31,7 @@ OPTIONS = EngineOptions(
     slots=2,
     batch_size=256,
     gpu_layers=0,
-    threads=2,
+    threads=1,
     prompt_cache_mb=0,
 )
 PROMPT = {"prompt": "Once upon a time", "max_tokens": 4, "temperature": 0}

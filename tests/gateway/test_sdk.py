@@ -1,0 +1,43 @@
+"""The SDK without its slow parts. Each test needs an interpreter that has not imported it yet."""
+
+import subprocess
+import sys
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_what_is_put_off_works_when_it_is_wanted() -> None:
+    code = """
+from podworker.gateway.sdk import load_sdk
+fitness = load_sdk()
+import sys
+print(fitness.__name__)
+print("paramiko.transport" in sys.modules)
+import paramiko
+print(paramiko.RSAKey.__name__)
+import cpuinfo
+print("arch" in cpuinfo.get_cpu_info())
+"""
+    assert run(code).split() == ["runpod.serverless.modules.rp_fitness", "False", "RSAKey", "True"]
+
+
+def test_the_cpu_is_not_surveyed() -> None:
+    code = """
+import cpuinfo
+def survey():
+    raise SystemExit("surveyed")
+cpuinfo.get_cpu_info = survey
+from podworker.gateway.sdk import load_sdk
+load_sdk()
+print(cpuinfo.get_cpu_info is survey)
+"""
+    assert run(code) == "True"
+
+
+def test_it_logs_no_debug_lines() -> None:
+    code = "from podworker.gateway.sdk import load_sdk; load_sdk(); from runpod import RunPodLogger; "
+    assert run(code + "RunPodLogger().debug('prompt'); RunPodLogger().warn('trouble')") == "WARN   | trouble"
