@@ -11,9 +11,9 @@ MAY_BLOCK: Mapping[str, set[str]] = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def nothing_blocks() -> Iterator[None]:
-    """Fails a test whenever code of podworker blocks the event loop: files, sockets, locks, sleeps."""
+    """Fails any test whenever code of podworker blocks the event loop: files, sockets, locks, sleeps."""
     with blockbuster_ctx("podworker") as detector:
         for function in detector.functions.values():
             for file, names in MAY_BLOCK.items():

@@ -90,8 +90,9 @@ async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event) -
     logger.info("%s", phases.report())
     door = QueueDoor(handler, drain_seconds=settings.drain_seconds)
     watching = asyncio.create_task(handler.watch())
-    watching.add_done_callback(lambda _: stopping.set())
     serving = asyncio.create_task(door.serve())
+    for task in (watching, serving):
+        task.add_done_callback(lambda _: stopping.set())
     await stopping.wait()
     door.close()
     await serving

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from podworker.errors import EngineCrashed, EngineError, ModelLoadFailed
+from podworker.errors import EngineCrashed, EngineError, EngineUnavailable, ModelLoadFailed
 from podworker.inference.engine import Engine, EngineState
 from podworker.inference.engine_options import EngineOptions
 from podworker.models.source import demo_model
@@ -161,6 +161,8 @@ async def test_an_engine_that_crashes_too_often_is_given_up() -> None:
 
         with pytest.raises(EngineError, match="crashed 2 times within 10 minutes; last: the engine ended with SIGKILL"):
             await supervision
+        with pytest.raises(EngineUnavailable):  # at once: there is nothing to wait for
+            await complete(engine)
     assert engine.state is EngineState.STOPPED
 
 

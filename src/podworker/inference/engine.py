@@ -129,8 +129,7 @@ class Engine:
 
     async def stop(self) -> None:
         """End the process, by force if it does not end at once, and remove its socket."""
-        self.state = EngineState.STOPPED
-        self._ready.clear()
+        self._give_up()
         await self._close_client()
         process, self._process = self._process, None
         if process is not None:
@@ -185,8 +184,8 @@ class Engine:
             raise EngineUnavailable(
                 f"The engine was not ready within {READY_WAIT_SECONDS:g} s. Send the request again."
             ) from None
-        if self._client is None:
-            raise EngineUnavailable("The engine is being stopped. Send the request again.")
+        if self._client is None or self.state is EngineState.STOPPED:
+            raise EngineUnavailable("The engine is stopped, and the worker ends. Send the request again.")
         return self._client
 
     async def _until_ready(self, process: EngineProcess) -> None:
@@ -214,12 +213,17 @@ class Engine:
         while now - self._crashes[0] > RESTART_WINDOW_SECONDS:
             self._crashes.popleft()
         if len(self._crashes) > self._restarts:
-            self.state = EngineState.STOPPED
+            self._give_up()
             raise EngineError(
                 f"The engine crashed {len(self._crashes)} times within {RESTART_WINDOW_SECONDS / 60:g} minutes; last: "
                 f"{process.failure()}. The worker gives up. ENGINE_RESTARTS sets how often it starts the engine again."
             )
         logger.error("The engine crashed (%s) and is started again", process.failure())
+
+    def _give_up(self) -> None:
+        """There will be no engine any more: let the requests that wait for one go on, to their error."""
+        self.state = EngineState.STOPPED
+        self._ready.set()
 
     async def _close_client(self) -> None:
         client, self._client = self._client, None
