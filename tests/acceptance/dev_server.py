@@ -82,7 +82,7 @@ class DevServer:
 
     def left_over(self) -> list[psutil.Process]:
         """Processes of its that still live."""
-        _, alive = psutil.wait_procs(self._seen, timeout=5)
+        _, alive = psutil.wait_procs(self._seen, timeout=STOP_SECONDS)
         return alive
 
     def __enter__(self) -> Self:

@@ -1,5 +1,6 @@
 """The unmodified runpod client, with the plain form of input, to the real model."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -74,13 +75,14 @@ def test_health(endpoint: runpod.Endpoint) -> None:
         ({"prompt": "a", "max_tokens": -5, "stop": 7}, "input.max_tokens: got -5, allowed is at least 1; input.stop"),
         ({"messages": [{"role": "user", "content": 7}]}, "input.messages.0.content: got 7"),
         ({"prompt": "half a pair: \ud800"}, "input.prompt holds a lone surrogate"),
-        ({"openai_route": "/slots"}, "openai_route: got '/slots'"),
-        ({"openai_route": "/v1/completions", "openai_input": []}, "openai_input: got list"),
-        ({"prompt": "word " * 3000, "max_tokens": 5}, "prompt: has 3001 tokens, and the context holds 512"),
+        ({"openai_route": "/slots"}, 'openai_route: got "/slots"'),
+        ({"openai_route": "/v1/completions", "openai_input": []}, "openai_input: got [], allowed is an object"),
+        ({"prompt": "word " * 3000, "max_tokens": 5}, "input.prompt: has 3001 tokens, and the context holds 512"),
     ],
 )
 def test_bad_input_is_a_clear_error(endpoint: runpod.Endpoint, job_input: dict[str, object], named: str) -> None:
     job = endpoint.run({"input": job_input})
 
     wait_until(lambda: job.status() == "FAILED")
-    assert named in endpoint.rp_client.get(f"{endpoint.endpoint_id}/status/{job.job_id}")["error"]
+    error = endpoint.rp_client.get(f"{endpoint.endpoint_id}/status/{job.job_id}")["error"]
+    assert named in json.loads(error)["message"]

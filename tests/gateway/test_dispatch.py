@@ -220,10 +220,10 @@ async def test_neither_input_nor_output_reaches_the_log(
     assert PROMPT not in caplog.text
 
 
-async def test_a_wrong_input_is_logged_by_its_path_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_wrong_input_is_logged_by_its_code_alone(caplog: pytest.LogCaptureFixture) -> None:
     await ended(lambda _: None, {"a": [PROMPT + "\ud800"]})
     assert PROMPT not in caplog.text
-    assert "Job job-1 failed: invalid_input (input.a.0)" in caplog.text
+    assert caplog.messages == ["Job job-1 failed: invalid_input"]
 
 
 async def test_a_handlers_own_error_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:

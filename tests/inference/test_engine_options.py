@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 import xllamacpp
 
-from podworker.inference.engine_options import OPTIONS, EngineOptions, arguments, attributes, environment
+from podworker.inference.engine_options import (
+    DEFAULT_ENVIRONMENT,
+    OPTIONS,
+    EngineOptions,
+    arguments,
+    attributes,
+    environment,
+)
 
 OPTIONS_SET = EngineOptions(
     model=Path("/models/a.gguf"),
@@ -112,12 +119,9 @@ def test_the_key_is_no_argument() -> None:
         ({"RUNPOD_AI_API_KEY": "s", "HF_TOKEN": "s", "AWS_SECRET": "s", "DB_PASSWORD": "s", "my_api_key": "s"}, {}),
         ({"LLAMA_ARG_CTX_SIZE": "1", "LLAMA_ARG_HOST": "localhost"}, {}),
         ({"LLAMA_API_KEY": "another"}, {}),
+        ({"GOMP_SPINCOUNT": "5"}, {"GOMP_SPINCOUNT": "5"}),
         ({"TOKENIZERS_PARALLELISM": "false", "KEYBOARD": "de"}, {"TOKENIZERS_PARALLELISM": "false", "KEYBOARD": "de"}),
     ],
 )
 def test_the_environment_has_no_secrets_of_others(inherited: Mapping[str, str], kept: Mapping[str, str]) -> None:
-    assert environment(inherited, api_key="secret") == {
-        **kept,
-        "GGML_NO_BACKTRACE": "1",
-        "LLAMA_API_KEY": "secret",
-    }
+    assert environment(inherited, api_key="secret") == {**DEFAULT_ENVIRONMENT, **kept, "LLAMA_API_KEY": "secret"}

@@ -61,8 +61,8 @@ def test_a_request_without_a_body_is_no_stream() -> None:
         ({"messages": MESSAGES, "prompt": "Hi"}, InvalidInput, "input.prompt", "has both messages and prompt"),
         ({"openai_route": CHAT}, InvalidInput, "openai_input", "allowed is an object"),
         ({"openai_route": CHAT, "openai_input": []}, InvalidInput, "openai_input", "allowed is an object"),
-        ({"openai_route": CHAT, "openai_input": {}}, InvalidInput, "openai_input.messages", "is missing"),
-        ({"openai_route": COMPLETIONS, "openai_input": {}}, InvalidInput, "openai_input.prompt", "is missing"),
+        ({"openai_route": CHAT, "openai_input": {}}, InvalidInput, "messages", "is missing"),
+        ({"openai_route": COMPLETIONS, "openai_input": {}}, InvalidInput, "prompt", "is missing"),
         ({"prompt": ""}, InvalidInput, "input.prompt", "allowed is text that is not empty"),
         *(
             ({"openai_route": route, "openai_input": {}}, UnknownRoute, "openai_route", "allowed is one of /v1/chat/")

@@ -31,8 +31,8 @@ async def dispatch(handler: Handler, raw: Mapping[str, Any], post_chunk: Callabl
             return Result(output=await pull(answer, lambda chunk: post_chunk(require_json(chunk))), streamed=True)
         return _shape(require_json(answer))
     except WorkerError as error:
-        # The message can quote the job's input: it is for the client, not for the log.
-        logger.warning("Job %s failed: %s%s", raw["id"], error.error_code, f" ({error.param})" if error.param else "")
+        # The message, and the field's path, can quote the job's input: they are for the client, not for the log.
+        logger.warning("Job %s failed: %s", raw["id"], error.error_code)
         return Result(error=error)
     except (Exception, asyncio.CancelledError) as error:
         if isinstance(error, asyncio.CancelledError) and stopped():

@@ -36,10 +36,10 @@ def invalid_input(error: ValidationError, *, prefix: str) -> InvalidInput:
 
     Args:
         error: What pydantic found.
-        prefix: The path of what was validated.
+        prefix: The path of what was validated; empty where its fields are the client's own.
     """
     if (count := error.error_count()) > DESCRIBED_FAULTS:
-        return InvalidInput(f"{prefix}: {count} values are wrong. Check the form of the request.", param=prefix)
+        return InvalidInput(f"{count} values are wrong. Check the form of the request.", param=prefix or None)
     faults: dict[tuple[int | str, ...], list[Mapping[str, Any]]] = {}
     for detail in error.errors(include_url=False):
         faults.setdefault(_field(detail["loc"]), []).append(detail)
@@ -51,7 +51,7 @@ def invalid_input(error: ValidationError, *, prefix: str) -> InvalidInput:
 
 
 def _name(prefix: str, path: Sequence[int | str]) -> str:
-    return ".".join([prefix, *(str(step) for step in path)])
+    return ".".join([*filter(None, [prefix]), *(str(step) for step in path)])
 
 
 def _field(location: Sequence[int | str]) -> tuple[int | str, ...]:
@@ -67,7 +67,7 @@ def _fault(details: Sequence[Mapping[str, Any]]) -> str:
     if details[0]["type"] == "missing":
         return "is missing"
     allowed = dict.fromkeys(_allowed(detail) for detail in details)
-    return f"got {_shown(details[0]['input'])}, allowed is {' or '.join(allowed)}"
+    return f"got {shown(details[0]['input'])}, allowed is {' or '.join(allowed)}"
 
 
 def _allowed(detail: Mapping[str, Any]) -> str:
@@ -77,6 +77,7 @@ def _allowed(detail: Mapping[str, Any]) -> str:
     return words.format(**detail.get("ctx", {}))
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def shown(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """A wrong value as an error names it: its JSON text, shortened."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

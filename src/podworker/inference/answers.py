@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from podworker.errors import ContextLengthExceeded, EngineError, ErrorBody, InvalidInput, WorkerError
+from podworker.errors import ContextLengthExceeded, EngineError, EngineUnavailable, ErrorBody, InvalidInput, WorkerError
 
 EVENT_END = b"\n\n"
 DONE = "data: [DONE]\n\n"
@@ -63,6 +63,8 @@ def engine_error(answer: Any, *, param: str) -> WorkerError:  # noqa: ANN401 - a
         )
     if error.get("code") in range(400, 500):
         return InvalidInput(f"The engine refused the request: {message}")
+    if error.get("code") == 503:
+        return EngineUnavailable(f"The engine is not ready: {message}. Send the request again.")
     return EngineError(f"The engine failed: {message}")
 
 

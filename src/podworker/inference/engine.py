@@ -9,17 +9,16 @@ import asyncio
 import contextlib
 import logging
 import shutil
-import tempfile
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podworker.errors import EngineCrashed, EngineError, EngineUnavailable, ModelLoadFailed
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.engine_process import EngineProcess
+from podworker.inference.socket_folder import make_socket_folder
 from podworker.monitoring import phases
 
 if TYPE_CHECKING:
@@ -39,9 +38,6 @@ EXIT_NOTICE_SECONDS = 1.0
 """A crash shows on the connection some milliseconds before the process is reaped."""
 TERMINATION_SECONDS = 2.0
 """An idle engine ends within 0.04 s of SIGTERM; a stuck one never does, and is killed after this long."""
-
-LONGEST_BASE_PATH = 70
-"""Characters of a temporary folder's path: a Unix socket's whole path may have 107 (unix(7))."""
 
 
 class EngineState(StrEnum):
@@ -69,7 +65,7 @@ class Engine:
         self._restarts = restarts
         self._crashes: deque[float] = deque()
         self._lives = 0
-        self._directory = _private_directory()
+        self._directory = make_socket_folder()
         self._process: EngineProcess | None = None
         self._client: EngineClient | None = None
         self._ready = asyncio.Event()
@@ -229,12 +225,6 @@ class Engine:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
-
-
-def _private_directory() -> Path:
-    """A new folder that only this user can enter, with a path short enough for a socket in it."""
-    base = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="podworker-", dir=base if len(base) <= LONGEST_BASE_PATH else "/tmp"))  # noqa: S108
 
 
 def crashed() -> EngineCrashed:

@@ -13,7 +13,7 @@ from podworker.gateway.stream import Stream
 from podworker.inference import answers
 from podworker.inference.engine import Engine, crashed
 from podworker.inference.engine_options import EngineOptions
-from podworker.inference.routes import CHAT, MODELS, EngineRequest, read_request
+from podworker.inference.routes import MODELS, EngineRequest, read_request
 from podworker.models.source import find_model
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class LanguageModel(Handler):
         async with self.engine.request(request.method, request.path, request.body) as response:
             answer = await response.json()
             if not response.ok:
-                raise answers.engine_error(answer, param=_prompt_field(request))
+                raise answers.engine_error(answer, param=request.prompt_field)
         if request.path == MODELS:  # the engine adds its own list, in another form
             return {"object": "list", "data": answer["data"]}
         return answer
@@ -87,12 +87,12 @@ class LanguageModel(Handler):
         """
         async with self.engine.request(request.method, request.path, request.body) as response:
             if not response.ok:
-                raise answers.engine_error(await response.json(), param=_prompt_field(request))
+                raise answers.engine_error(await response.json(), param=request.prompt_field)
             async for event in answers.events(response.content.iter_any()):
                 if event == answers.DONE:
                     return
                 if answers.is_error(event):
-                    raise answers.engine_error(answers.event_data(event), param=_prompt_field(request))
+                    raise answers.engine_error(answers.event_data(event), param=request.prompt_field)
                 yield event
         raise crashed()
 
@@ -135,7 +135,3 @@ def engine_options(settings: Settings) -> EngineOptions:
         binary=settings.engine_binary,
         verbose=settings.log_level == "debug",
     )
-
-
-def _prompt_field(request: EngineRequest) -> str:
-    return "messages" if request.path == CHAT else "prompt"

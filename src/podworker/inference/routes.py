@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from podworker.errors import InvalidInput, UnknownRoute
-from podworker.gateway.validation import invalid_input
+from podworker.gateway.validation import invalid_input, shown
 from podworker.inference.parameters import ChatParameters, CompletionParameters, SamplingParameters
 
 CHAT = "/v1/chat/completions"
@@ -29,6 +29,12 @@ class EngineRequest:
     """The client speaks OpenAI's protocol: a stream is raw server-sent events, not objects."""
 
     @property
+    def prompt_field(self) -> str:
+        """The path of what the model is to read, as errors name it: OpenAI's clients know nothing of `input`."""
+        field = "messages" if self.path == CHAT else "prompt"
+        return field if self.openai else f"input.{field}"
+
+    @property
     def stream(self) -> bool:
         """Whether the answer comes in chunks."""
         return bool(self.body and self.body.get("stream"))
@@ -44,7 +50,7 @@ def read_request(job_input: Any) -> EngineRequest:  # noqa: ANN401 - any JSON va
         InvalidInput: Something in it is wrong; the message names each field.
     """
     if not isinstance(job_input, dict):
-        raise InvalidInput(f"input: got {type(job_input).__name__}, allowed is an object.", param="input")
+        raise InvalidInput(f"input: got {shown(job_input)}, allowed is an object.", param="input")
     if "openai_route" in job_input:
         return _openai_request(job_input)
     return _plain_request(job_input)
@@ -56,11 +62,11 @@ def _openai_request(job_input: dict[str, Any]) -> EngineRequest:
         return EngineRequest("GET", MODELS, None, openai=True)
     if not isinstance(route, str) or route not in PARAMETERS:
         known = ", ".join([*PARAMETERS, MODELS])
-        raise UnknownRoute(f"openai_route: got {route!r}, allowed is one of {known}.", param="openai_route")
+        raise UnknownRoute(f"openai_route: got {shown(route)}, allowed is one of {known}.", param="openai_route")
     body = job_input.get("openai_input")
     if not isinstance(body, dict):
-        raise InvalidInput(f"openai_input: got {type(body).__name__}, allowed is an object.", param="openai_input")
-    return EngineRequest("POST", route, _checked(route, body, prefix="openai_input"), openai=True)
+        raise InvalidInput(f"openai_input: got {shown(body)}, allowed is an object.", param="openai_input")
+    return EngineRequest("POST", route, _checked(route, body, prefix=""), openai=True)
 
 
 def _plain_request(job_input: dict[str, Any]) -> EngineRequest:
