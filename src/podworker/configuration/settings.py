@@ -150,6 +150,70 @@ class Settings(BaseSettings):
         le=1000,
     )
 
+    hf_token: SecretStr | None = setting(
+        "Downloads",
+        None,
+        "The Hugging Face token, for private and gated repositories. On RunPod, keep it in a secret.",
+    )
+    hf_endpoint: WebAddress = setting(
+        "Downloads",
+        "https://huggingface.co",
+        "The Hugging Face hub, or a mirror of it.",
+    )
+    aws_access_key_id: SecretStr | None = setting(
+        "Downloads",
+        None,
+        "The access key for `s3://` models. Unset: requests are not signed, as public buckets allow.",
+    )
+    aws_secret_access_key: SecretStr | None = setting(
+        "Downloads",
+        None,
+        "The secret that belongs to the access key.",
+    )
+    aws_session_token: SecretStr | None = setting(
+        "Downloads",
+        None,
+        "The session token of a temporary access key.",
+    )
+    aws_endpoint_url: WebAddress | None = setting(
+        "Downloads",
+        None,
+        "The S3 API to use, such as `https://s3api-eu-ro-1.runpod.io` for a RunPod volume. Unset: Amazon's.",
+    )
+    aws_region: str | None = setting(
+        "Downloads",
+        None,
+        "The bucket's region. Unset: taken from a RunPod endpoint's name, else us-east-1.",
+    )
+    download_connections: int = setting(
+        "Downloads",
+        8,
+        "Connections that fetch one file at the same time.",
+        ge=1,
+        le=64,
+    )
+    download_connect_timeout_seconds: float = setting(
+        "Downloads",
+        10,
+        "Seconds that a connection may take to open before it is tried again.",
+        gt=0,
+        le=3600,
+    )
+    download_idle_timeout_seconds: float = setting(
+        "Downloads",
+        30,
+        "Seconds that an open connection may be silent before it is replaced.",
+        gt=0,
+        le=3600,
+    )
+    download_patience_seconds: float = setting(
+        "Downloads",
+        300,
+        "Seconds without a single new byte, over all connections, after which a download is given up.",
+        gt=0,
+        le=86_400,
+    )
+
     drain_seconds: float = setting(
         "Worker",
         300,
