@@ -19,6 +19,7 @@ message is one plain sentence or two that tell the reader what to do.
         ├── InvalidSettings
         ├── InvalidModelReference
         ├── ModelNotFound
+        ├── InvalidModelFile         damaged, incomplete, or no GGUF file
         ├── ModelAccessDenied
         ├── DownloadFailed
         │   ├── DiskFull
@@ -194,3 +195,9 @@ class ModelLoadFailed(StartupError):
     """The engine refused the model file."""
 
     code = "model_load_failed"
+
+
+class InvalidModelFile(StartupError):
+    """The model's file is damaged, incomplete, or no GGUF file; the message says which."""
+
+    code = "invalid_model_file"
