@@ -49,7 +49,8 @@ class Origin:
     async def open(self, start: int, end: int) -> AsyncIterator[aiohttp.ClientResponse]:
         """Ask for the bytes from `start` to `end`.
 
-        The answer has status 206, or 200 if the server sends the whole file. Errors while its body is read are raised in the same way.
+        The answer has status 206, or 200 if the server sends the whole file. Errors while its body is read are raised
+        in the same way.
 
         Raises:
             Interrupted: It failed in a way that may pass.

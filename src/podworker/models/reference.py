@@ -7,6 +7,7 @@ from typing import Literal, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from podworker.errors import InvalidModelReference
+from podworker.models.shards import shard_of
 
 AUTO = "AUTO"
 """The quantization `:auto`: the largest that fits the GPU memory there is."""
@@ -18,7 +19,6 @@ _HUB = re.compile(
 )
 _HUB_PREFIX = re.compile(r"(?:hf://|(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/)(?!api/|datasets/|spaces/)")
 _HUB_PAGE = re.compile(rf"({_NAME}/{_NAME})/(?:resolve|blob|tree)/(refs/pr/\d+|[^/]+)((?:/[^?#]+)?)/?(?:[?#].*)?")
-_SHARD = re.compile(r"(?P<stem>.+-)(?P<index>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.gguf)", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SCALE = re.compile(r"(?P<reference>.+):(?P<scale>[+-]?(?:\d+\.?\d*|\.\d+))")
 _MOST_SHARDS = 1000
@@ -102,19 +102,16 @@ def parse_adapters(text: str, *, setting: str = "LORA") -> list[Adapter]:
 def shard_names(name: str) -> list[str]:
     """The names of all files of the model that `name` belongs to, the first shard first.
 
-    llama.cpp's naming: `model-00001-of-00003.gguf`. A name without such numbers stands for itself alone.
+    A name without numbers such as `-00001-of-00003` stands for itself alone.
     """
-    shard = _SHARD.fullmatch(name)
-    count = int(shard["count"]) if shard else 0
-    if shard is None or not 1 <= int(shard["index"]) <= count <= _MOST_SHARDS:
-        return [name]
-    return [f"{shard['stem']}{index:05}-of-{shard['count']}{shard['suffix']}" for index in range(1, count + 1)]
+    shard = shard_of(name)
+    return [each.name for each in shard.all()] if shard and shard.count <= _MOST_SHARDS else [name]
 
 
 def without_shard_number(name: str) -> str:
     """`model.gguf` for every shard of it, so that the shards of one model compare equal."""
-    shard = _SHARD.fullmatch(name)
-    return f"{shard['stem'][:-1]}{shard['suffix']}" if shard else name
+    shard = shard_of(name)
+    return f"{shard.stem}.gguf" if shard else name
 
 
 def _is_path(text: str) -> bool:
