@@ -152,45 +152,7 @@ class Lease:
         """Tell the others, with the next sign of life, how far the work is, in bytes."""
         self._claim = replace(self._claim, done=done, total=total)
 
-    async def confirm(self) -> None:
-        """Make sure, now, that the lease is still held.
-
-        Raises:
-            LeaseLost: It is not.
-        """
-        if not self.lost.is_set() and not await self._beaten():
-            self.lost.set()
-        if self.lost.is_set():
-            raise LeaseLost
-
-    async def __aenter__(self) -> Self:
-        self._beating = asyncio.create_task(self._beat_until_lost())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._beating is not None:
-            self._beating.cancel()
-        # Not awaited: a cancelled writer must release, too.
-        with self._writing, contextlib.suppress(OSError):
-            if not self.lost.is_set():
-                self._claim = replace(self._claim, released=True)
-                self._write()
-        self._thread.shutdown(wait=False)
-
-    async def _beat_until_lost(self) -> None:
-        while not self.lost.is_set():
-            await asyncio.sleep(self._seconds / BEATS)
-            with contextlib.suppress(LeaseLost):
-                await self.confirm()
-
-    async def _beaten(self) -> bool:
-        beat = asyncio.get_running_loop().run_in_executor(self._thread, self._beat)
-        done, _ = await asyncio.wait([beat], timeout=self._seconds)
-        return bool(done) and beat.result()  # a volume that hangs this long has lost us the lease
-
-    def _beat(self) -> bool:
+    def renew(self) -> bool:
         """Give a sign of life; whether the lease is still held."""
         begun = time.monotonic()
         with self._writing:
@@ -207,6 +169,47 @@ class Lease:
                 logger.warning("Cannot renew the lease %s: %s. Trying again.", self._folder.name, error)
         # The others count from a later moment than we do, so that we stop before they take over.
         return time.monotonic() - self._confirmed < self._seconds
+
+    def release(self) -> None:
+        """Let the next one have it at once. Harmless where it was lost."""
+        with self._writing, contextlib.suppress(OSError):
+            if not self.lost.is_set():
+                self._claim = replace(self._claim, released=True)
+                self._write()
+        self._thread.shutdown(wait=False)
+
+    async def confirm(self) -> None:
+        """Make sure, now, that the lease is still held.
+
+        Raises:
+            LeaseLost: It is not.
+        """
+        if not self.lost.is_set() and not await self._renewed():
+            self.lost.set()
+        if self.lost.is_set():
+            raise LeaseLost
+
+    async def __aenter__(self) -> Self:
+        self._beating = asyncio.create_task(self._beat_until_lost())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+        self.release()  # not awaited: a cancelled owner must release, too
+
+    async def _beat_until_lost(self) -> None:
+        while not self.lost.is_set():
+            await asyncio.sleep(self._seconds / BEATS)
+            with contextlib.suppress(LeaseLost):
+                await self.confirm()
+
+    async def _renewed(self) -> bool:
+        beat = asyncio.get_running_loop().run_in_executor(self._thread, self.renew)
+        done, _ = await asyncio.wait([beat], timeout=self._seconds)
+        return bool(done) and beat.result()  # a volume that hangs this long has lost us the lease
 
     def _write(self) -> None:
         self._claim = replace(self._claim, sequence=self._claim.sequence + 1)

@@ -36,9 +36,16 @@ def is_dead(owner: Owner) -> bool:
 
     False means "alive, or nobody here can know": only its silence can tell then.
     """
-    if not owner.kernel or owner.kernel != _kernel() or owner.host != _host():
-        return False
-    return _started(owner.pid) != owner.started
+    return _is_of_this_kernel(owner) and _started(owner.pid) != owner.started
+
+
+def is_alive(owner: Owner) -> bool:
+    """Whether `owner` surely lives, though it may be frozen. False means "dead, or nobody here can know"."""
+    return _is_of_this_kernel(owner) and _started(owner.pid) == owner.started
+
+
+def _is_of_this_kernel(owner: Owner) -> bool:
+    return bool(owner.kernel) and owner.kernel == _kernel() and owner.host == _host()
 
 
 def _started(pid: int) -> int | None:
