@@ -13,15 +13,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from store_workers.byte_source import ByteSource, serving
 
 from podworker.models.layout import Layout
 from podworker.models.lease import Contender
-from tests.models.byte_source import ByteSource, serving
 
 SECONDS = 1.0
 SIZE = 3_000_000
 HALF = SIZE // 2
-REPOSITORY = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -41,11 +41,11 @@ class Workers:
 
     def start(self, count: int) -> None:
         url, sha256 = self.source.url, self.source.sha256
-        words = [sys.executable, "-m", "tests.models.store_worker", str(self.layout.root), str(SECONDS), url]
+        words = [sys.executable, "-m", "store_workers", str(self.layout.root), str(SECONDS), url]
         words += [str(SIZE), sha256]
         for _ in range(count):
             self.processes.append(
-                subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                subprocess.Popen(words, cwd=TESTS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             )
 
     def writer(self) -> subprocess.Popen[str]:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from podworker.models.store import Store, Waiting
-from tests.models.byte_source import fetch, remote_file
+from store_workers.byte_source import fetch, remote_file
 
 
 async def main(root: str, seconds: str, url: str, size: str, sha256: str) -> None:
