@@ -25,9 +25,9 @@ _USUAL = (
     "Q4_K_M UD-Q4_K_XL Q4_K_XL Q4_K_L Q4_K Q4_K_S UD-Q4_K_S IQ4_NL IQ4_XS Q4_1 Q4_0 MXFP4 MXFP4_MOE NVFP4 Q5_K_M "
     "UD-Q5_K_XL Q5_K_L Q5_K Q5_K_S Q5_1 Q5_0 Q6_K Q6_K_L UD-Q6_K_XL Q3_K_L Q3_K_XL UD-Q3_K_XL Q3_K_M Q3_K IQ3_M Q8_0 "
     "UD-Q8_K_XL Q3_K_S IQ3_S IQ3_XS IQ3_XXS Q2_K_L Q2_K_XL UD-Q2_K_XL Q2_K IQ2_M BF16 F16 F32"
-).split()  # noqa: SIM905 - forty lines of one word each would read worse
+)
 # Projectors are small, and lose much by quantization.
-_USUAL_PROJECTOR = ("F16", "BF16", "Q8_0", "F32")
+_USUAL_PROJECTOR = "F16 BF16 Q8_0 F32"
 
 
 class Role(StrEnum):
@@ -152,7 +152,7 @@ def _matching(there: list[Candidate], quantization: str) -> list[Candidate]:
 def _usual(there: list[Candidate], role: Role) -> list[Candidate]:
     if len(there) == 1:
         return there
-    for quantization in _USUAL_PROJECTOR if role is Role.PROJECTOR else _USUAL:
+    for quantization in (_USUAL_PROJECTOR if role is Role.PROJECTOR else _USUAL).split():
         if found := [candidate for candidate in there if candidate.quantization == quantization]:
             return found
     return there

@@ -5,6 +5,7 @@ import contextlib
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ class TransferOptions:
             # Compressed bodies would make positions meaningless; cookies would carry state between hosts.
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": f"podworker/{version('podworker')}"},
             read_bufsize=256 * _KIB,
         )
 
@@ -104,18 +106,18 @@ class _Transfer:
     async def run(self) -> str:
         try:
             await self._part.open()
-            async with self._options.session() as session:
-                origin = Origin(
-                    session,
-                    source=self._file.source,
-                    address=self._file.address,
-                    access_hint=self._file.access_hint,
-                )
-                return await self._fetch(origin)
+            try:
+                async with self._options.session() as session:
+                    return await self._fetch(self._origin(session))
+            finally:
+                with contextlib.suppress(DownloadFailed):  # a full disk, which is being reported already
+                    await self._part.record()
         finally:
-            with contextlib.suppress(DownloadFailed):  # a full disk, which is being reported already
-                await asyncio.shield(self._part.record())
             await asyncio.to_thread(self._part.close)
+
+    def _origin(self, session: aiohttp.ClientSession) -> Origin:
+        file = self._file
+        return Origin(session, source=file.source, address=file.address, access_hint=file.access_hint)
 
     async def _fetch(self, origin: Origin) -> str:
         missing = self._part.missing()
