@@ -83,7 +83,7 @@ class Evictor:
         """All models but `name`, the least recently used first."""
         names = [path.name for path in children(self._layout.models) if path.name != name]
         names.sort(key=lambda model: last_use(self._layout.uses / model))
-        return [(model, self._users.activity(model)) for model in names]
+        return [(model, self.glance(model)) for model in names]
 
     def remove(self, name: str, *, force: bool = False) -> bool:
         """Delete one model, unless it is in use or being written; whether it was deleted.
@@ -117,15 +117,19 @@ class Evictor:
 
     def activity(self, name: str) -> Activity:
         """Whether the model is in use. Blocks until that is known: until a silent user has been watched long enough."""
-        while (activity := self._users.activity(name)) is Activity.UNKNOWN:
+        while (activity := self.glance(name)) is Activity.UNKNOWN:
             time.sleep(min(_POLL_SECONDS, self._lease_seconds / 10))
         return activity
+
+    def glance(self, name: str) -> Activity:
+        """Whether the model is in use, as far as it is known by now."""
+        return self._users.activity(name)
 
     def _contender(self, name: str) -> Contender:
         return self._contenders.setdefault(name, Contender(self._layout.leases / name, self._lease_seconds))
 
     def _is_idle(self, name: str) -> bool:
-        return self._users.activity(name) is Activity.IDLE
+        return self.glance(name) is Activity.IDLE
 
     def _remove_bad_file(self) -> bool:
         bad = next(iter(children(self._layout.set_aside)), None)

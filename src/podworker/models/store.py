@@ -12,7 +12,7 @@ from pathlib import Path
 from podworker.errors import StartupError
 from podworker.models.disk_space import writing_failed
 from podworker.models.eviction import REMOVAL, Evictor
-from podworker.models.folders import allocated, children
+from podworker.models.folders import allocated, children, discard
 from podworker.models.integrity import Condition, condition, rehashed
 from podworker.models.layout import Layout, model_name
 from podworker.models.lease import Contender, Lease, LeaseLost, Sight
@@ -145,6 +145,12 @@ class Store:
             if entry:
                 table.setdefault(str(entry.get("model")), []).append(str(entry.get("reference")))
         return table
+
+    def forget(self, name: str) -> None:
+        """Forget the references that stand for a model that was removed."""
+        for path in children(self.layout.references):
+            if read_json(path).get("model") == name:
+                discard(path)
 
     def last_use(self, name: str) -> float:
         """When the model was last used, in seconds since 1970; 0 if that is not known."""
