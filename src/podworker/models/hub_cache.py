@@ -41,7 +41,12 @@ def find_in_cache(
     """
     for repository in _repositories(hub, str(reference.repo)):
         for snapshot in _snapshots(repository, reference.revision):
-            found = _choose(snapshot, reference, role, room, partial=partial)
+            try:
+                found = _choose(snapshot, reference, role, room, partial=partial)
+            except InvalidModelReference:
+                if partial:
+                    return None
+                raise
             if found is not None:
                 return found
     return None
@@ -89,10 +94,6 @@ def _choose(
     except ModelNotFound as error:
         logger.debug("Not in %s: %s", snapshot, error)
         return None
-    except InvalidModelReference:
-        if partial:
-            return None
-        raise
     named = reference.file or reference.quantization
     if partial and not named and chosen.quantization != _DEFAULT_QUANTIZATION:
         return None
