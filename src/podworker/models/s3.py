@@ -51,7 +51,7 @@ async def list_files(reference: ModelReference, settings: Settings) -> list[Remo
 
 class _Bucket:
     def __init__(self, name: str, settings: Settings) -> None:
-        region = settings.aws_region or _region(settings.aws_endpoint_url)
+        region = region_of(settings)
         self._prefix = f"{settings.aws_endpoint_url or f'https://s3.{region}.amazonaws.com'}/{quote(name)}"
         key, secret = _text(settings.aws_access_key_id), _text(settings.aws_secret_access_key)
         self._signature = (
@@ -68,9 +68,10 @@ class _Bucket:
         return Address(str(request.url), dict(request.headers.items()))
 
 
-def _region(endpoint: str | None) -> str:
-    match = _RUNPOD_HOST.fullmatch(urlsplit(endpoint or "").hostname or "")
-    return match["region"] if match else _DEFAULT_REGION
+def region_of(settings: Settings) -> str:
+    """The region that requests are signed for: the one that is set, else what a RunPod endpoint's name tells."""
+    match = _RUNPOD_HOST.fullmatch(urlsplit(settings.aws_endpoint_url or "").hostname or "")
+    return settings.aws_region or (match["region"] if match else _DEFAULT_REGION)
 
 
 def _text(secret: SecretStr | None) -> str | None:
