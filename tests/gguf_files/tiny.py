@@ -1,6 +1,6 @@
 """Writes tiny random models that the engine loads in 10 ms, with llama.cpp's own writer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,10 +76,9 @@ def mixture() -> TinyModel:
 
 def windowed() -> TinyModel:
     """A model in which every other layer looks back over a window."""
-    entries = {**_attention("gemma2"), "gemma2.attention.sliding_window": u32(128), **_vocabulary()}
-    entries["gemma2.attention.key_length"] = entries["gemma2.attention.value_length"] = u32(HEAD)
-    del entries["gemma2.rope.dimension_count"]
-    return _model("gemma2", entries, _tensors(_windowed_layer))
+    entries = {**_attention("gemma2"), "gemma2.attention.sliding_window": u32(128), **_scored_vocabulary()}
+    entries["gemma2.vocab_size"] = u32(266)
+    return _model("gemma2", entries, _tensors(_windowed_layer, tokens=266))
 
 
 FAMILIES = {"llama": llama, "mixture": mixture, "windowed": windowed}
@@ -99,10 +98,22 @@ def _attention(prefix: str) -> dict[str, Entry]:
         "attention.head_count": HEADS,
         "attention.head_count_kv": KEY_VALUE_HEADS,
         "rope.dimension_count": HEAD,
+        "attention.key_length": HEAD,
+        "attention.value_length": HEAD,
         "vocab_size": len(TOKENS),
+        # What most models do not have, with the values that mean so: here to be mutated.
+        "nextn_predict_layers": 0,
+        "expert_count": 0,
+        "expert_used_count": 0,
+        "expert_group_count": 0,
+        "expert_group_used_count": 0,
+        "rope.scaling.original_context_length": CONTEXT,
+        "pooling_type": 0,
     }
     return {
+        "general.type": text("model"),
         **{f"{prefix}.{key}": u32(value) for key, value in numbers.items()},
+        f"{prefix}.attention.causal": Entry(value=True, type=Type.BOOL),
         f"{prefix}.attention.layer_norm_rms_epsilon": Entry(1e-5, Type.FLOAT32),
         f"{prefix}.rope.freq_base": Entry(10_000.0, Type.FLOAT32),
         f"{prefix}.rope.scaling.type": text("linear"),
@@ -120,6 +131,25 @@ def _vocabulary() -> dict[str, Entry]:
         "tokenizer.ggml.bos_token_id": u32(len(TOKENS) - 2),
         "tokenizer.ggml.eos_token_id": u32(len(TOKENS) - 1),
         "tokenizer.ggml.add_bos_token": Entry(value=True, type=Type.BOOL),
+        "tokenizer.chat_template": text(TEMPLATE),
+    }
+
+
+def _scored_vocabulary() -> dict[str, Entry]:
+    """SentencePiece: with scores, and a token for each byte."""
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "▁he", "ll", "o", "h", "e", "l"]
+    kinds = [2, 3, 3, *[6] * 256, *[1] * 7]
+    return {
+        "tokenizer.ggml.model": text("llama"),
+        "tokenizer.ggml.tokens": array(tokens, Type.STRING),
+        "tokenizer.ggml.scores": array([-float(place) for place in range(len(tokens))], Type.FLOAT32),
+        "tokenizer.ggml.token_type": array(kinds, Type.INT32),
+        "tokenizer.ggml.bos_token_id": u32(1),
+        "tokenizer.ggml.eos_token_id": u32(2),
+        "tokenizer.ggml.unknown_token_id": u32(0),
+        "tokenizer.ggml.add_bos_token": Entry(value=True, type=Type.BOOL),
+        "tokenizer.ggml.add_eos_token": Entry(value=False, type=Type.BOOL),
+        "tokenizer.ggml.add_space_prefix": Entry(value=True, type=Type.BOOL),
         "tokenizer.chat_template": text(TEMPLATE),
     }
 
@@ -146,13 +176,15 @@ def _windowed_layer() -> dict[str, Shape]:
 
 
 def _expert_layer() -> dict[str, Shape]:
-    shapes = {name: shape for name, shape in _dense_layer().items() if not name.startswith("ffn_") or name == "ffn_norm"}
+    shapes = {
+        name: shape for name, shape in _dense_layer().items() if not name.startswith("ffn_") or name == "ffn_norm"
+    }
     experts = {"ffn_gate_inp": (4, WIDTH), "ffn_gate_exps": (4, INNER, WIDTH), "ffn_up_exps": (4, INNER, WIDTH)}
     return {**shapes, **experts, "ffn_down_exps": (4, WIDTH, INNER)}
 
 
-def _tensors(layer: Any) -> Tensors:
-    shapes = {"token_embd.weight": (len(TOKENS), WIDTH), "output_norm.weight": (WIDTH,)}
+def _tensors(layer: Callable[[], dict[str, Shape]], tokens: int = len(TOKENS)) -> Tensors:
+    shapes: dict[str, Shape] = {"token_embd.weight": (tokens, WIDTH), "output_norm.weight": (WIDTH,)}
     for number in range(LAYERS):
         shapes |= {f"blk.{number}.{name}.weight": shape for name, shape in layer().items()}
     random = np.random.default_rng(0)

@@ -27,10 +27,12 @@ DEFAULT_ALIGNMENT = 32
 
 READS = (8 << 20, 64 << 20)
 """Bytes read at first, and again where the header is longer. Known headers: up to 17 MB (262,144 tokens, merges)."""
-MAX_ENTRIES = 1 << 16
-"""Metadata entries, and tensors. Known models: some 100 and 4,000."""
-MAX_STRINGS = 1 << 20
-"""Strings in all arrays together. Known models: some 800,000."""
+MAX_ENTRIES = 1 << 14
+"""Metadata entries. Known models: some 100."""
+MAX_TENSORS = 1 << 15
+"""Known models: up to 2,000 or so."""
+MAX_STRINGS = 1 << 21
+"""Strings in all arrays together. Known models: up to 780,000."""
 MAX_TEXT = 16 << 20
 """Bytes of text in all other metadata together. A chat template has up to 100 kB."""
 MAX_KEY = (1 << 16) - 1
@@ -204,8 +206,8 @@ class _Parser:
                 self._path, f"says that it has version {version} of the GGUF format; the engine reads 2 and 3"
             )
         _, tensors, entries = self._unpack(_COUNTS)
-        for count, what in ((tensors, "tensors"), (entries, "metadata entries")):
-            if count > MAX_ENTRIES:
+        for count, most, what in ((tensors, MAX_TENSORS, "tensors"), (entries, MAX_ENTRIES, "metadata entries")):
+            if count > most:
                 raise self._damage(f"it claims to have {count:,} {what}")
         return version, tensors, entries
 

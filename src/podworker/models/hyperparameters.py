@@ -43,3 +43,9 @@ class Hyperparameters:
         values = value[:count] if isinstance(value, tuple) else (value,) * count
         numbers = [number if isinstance(number, int) else 0 for number in values]
         return numbers + [0] * (count - len(numbers))
+
+    @property
+    def head_width(self) -> int:
+        """Numbers in an attention head, where no entry says so: as many as the first layer's heads divide it into."""
+        heads = self.per_layer("attention.head_count")
+        return self.count("embedding_length") // heads[0] if heads and heads[0] else 0

@@ -73,8 +73,7 @@ def _heads(model: Hyperparameters, layers: int) -> list[int]:
 
 def _head_bytes(model: Hyperparameters, suffix: str) -> int:
     """Bytes for each token and each key-value head of a layer. 0: there is no entry for this kind of layer."""
-    heads = max(model.per_layer("attention.head_count"), default=0)
-    width = 0 if suffix else model.count("embedding_length") // max(heads, 1)
+    width = 0 if suffix else model.head_width
     key = model.count(f"attention.key_length{suffix}") or width
     value = model.count(f"attention.value_length{suffix}") or width
     if model.count("attention.key_length_mla") and model.count("attention.value_length_mla"):

@@ -6,14 +6,17 @@ while it loads them (`check_tensors`).
 
 from pathlib import Path
 
-from podworker.errors import InvalidModelFile, ModelNotFound
+from podworker.errors import ModelNotFound
 from podworker.models.damage import damaged
-from podworker.models.engine_limits import check_adapter, check_model
+from podworker.models.engine_limits import check_adapter, check_model, check_tensors
 from podworker.models.gguf_header import Header, read_header
 from podworker.models.gguf_layout import check_layout
 from podworker.models.gguf_types import ValueType
 from podworker.models.metadata import ModelInfo, describe, kind_of
 from podworker.models.shards import Shard, shard_of
+
+MAX_SHARDS = 1000
+"""Parts of a model. The limit is ours; hubs cut files at 50 GB."""
 
 
 def validate(path: Path) -> ModelInfo:
@@ -39,12 +42,14 @@ def validate(path: Path) -> ModelInfo:
 
 def _validate(path: Path) -> ModelInfo:
     first = _sound_header(path)
+    headers = [first, *_other_shards(first)]
     if not isinstance(first.metadata.get("general.architecture"), str):
         raise damaged(path, "does not say which architecture it has (general.architecture)")
-    headers = [first, *_other_shards(first)]
     kind = kind_of(first)
     if kind == "model":
         check_model(first)
+        for header in headers:
+            check_tensors(header)
     elif kind == "adapter":
         check_adapter(first)
     return describe(headers)
@@ -76,6 +81,8 @@ def _other_shards(first: Header) -> list[Header]:
             f"is the first of {count} parts of a model, but its name does not say so, and leads to no other part",
             advice=f"Give all parts their names back: NAME-00001-of-{count:05}.gguf and so on",
         )
+    if count > MAX_SHARDS:
+        raise damaged(first.path, f"is damaged: it claims to be the first of {count:,} parts")
     headers = [_shard_header(path, number, count) for number, path in _paths(first.path, shard)]
     _check_tensors_of_all(first, headers)
     return headers
@@ -118,6 +125,3 @@ def _check_tensors_of_all(first: Header, others: list[Header]) -> None:
         )
     if len(set(names)) < len(names):
         raise damaged(first.path, "has a tensor in two of its parts")
-
-
-__all__ = ["InvalidModelFile", "ModelInfo", "validate"]
