@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gguf_files.tiny import llama
+from gguf_files.tiny import llama, text
 from hub_server import HubServer
 
 from podworker.configuration import Settings, load_settings
@@ -198,6 +198,41 @@ async def test_a_store_that_can_only_be_read(tmp_path: Path, hub: HubServer, ggu
     found = find_model(values)
     assert found is not None
     assert found.use is None
+
+
+class TestAuto:
+    """There is no GPU on the machines that run these tests: the container's memory decides."""
+
+    def add(self, hub: HubServer, gguf: Path, *, larger: Path) -> None:
+        hub.add("org/model", {"model-Q4_K_M.gguf": gguf, "model-Q8_0.gguf": larger})
+
+    @pytest.fixture
+    def larger(self, tmp_path: Path) -> Path:
+        model = llama()
+        model.entries["general.description"] = text("long" * 1000)
+        return model.write(tmp_path / "larger.gguf")
+
+    async def test_the_largest_that_fits(self, tmp_path: Path, hub: HubServer, gguf: Path, larger: Path) -> None:
+        self.add(hub, gguf, larger=larger)
+        values = settings(tmp_path, hub, model="org/model:auto")
+        found = await fetch_model(values)
+        assert found.path.name == "model-Q8_0.gguf"
+        found.release()
+        again = find_model(values)
+        assert again is not None
+        assert again.path == found.path
+        again.release()
+
+    async def test_none_fits_with_this_context(self, tmp_path: Path, hub: HubServer, gguf: Path, larger: Path) -> None:
+        self.add(hub, gguf, larger=larger)
+        with pytest.raises(ModelNotFound, match="smaller CONTEXT_LENGTH"):
+            await fetch_model(settings(tmp_path, hub, model="org/model:auto", context_length=10_000_000, slots=256))
+
+    async def test_in_runpods_cache(self, tmp_path: Path, gguf: Path, larger: Path) -> None:
+        shutil.copy(larger, cached(tmp_path / "runpod", gguf).with_name("model-Q8_0.gguf"))
+        found = find_model(settings(tmp_path, model="org/model:auto"))
+        assert found is not None
+        assert found.path.name == "model-Q8_0.gguf"
 
 
 async def test_what_is_in_use_is_marked(tmp_path: Path, hub: HubServer, gguf: Path) -> None:

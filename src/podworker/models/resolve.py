@@ -6,8 +6,7 @@ nothing. `fetch_model` does the rest.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from podworker.configuration import Settings, automatic
@@ -15,8 +14,9 @@ from podworker.errors import InvalidModelFile, ModelNotFound
 from podworker.models.choice import MODEL, Role
 from podworker.models.demo import demo_model
 from podworker.models.hub_cache import find_in_cache
-from podworker.models.reference import ModelReference, parse_reference
+from podworker.models.reference import AUTO, ModelReference, parse_reference
 from podworker.models.reference_key import reference_key
+from podworker.models.room import model_room
 from podworker.models.store import Store, StoredModel
 from podworker.models.uses import Use
 from podworker.models.validator import validate
@@ -103,13 +103,11 @@ class Finder:
         """
         if reference.kind == "path":
             return self._at_path(reference)
-        room = self._room(reference)
+        hub_cache = automatic.hf_hub_cache(self._settings)
         return (
-            self._in_cache(self._settings.runpod_model_cache, "RunPod's cached model", reference, room, partial=False)
+            self._in_cache(self._settings.runpod_model_cache, "RunPod's cached model", reference, partial=False)
             or self._in_stores(reference)
-            or self._in_cache(
-                automatic.hf_hub_cache(self._settings), "the Hugging Face cache", reference, room, partial=True
-            )
+            or self._in_cache(hub_cache, "the Hugging Face cache", reference, partial=True)
         )
 
     async def fetch(self, reference: ModelReference, *, retry: bool = False) -> FoundModel:
@@ -159,20 +157,24 @@ class Finder:
         validate(path)
         return FoundModel(path.absolute(), "its path")
 
-    def _in_cache(
-        self, hub: Path, origin: str, reference: ModelReference, room: Callable[[], int] | None, *, partial: bool
-    ) -> FoundModel | None:
+    def _in_cache(self, hub: Path, origin: str, reference: ModelReference, *, partial: bool) -> FoundModel | None:
         if reference.kind != "hub":
             return None
-        paths = find_in_cache(hub, reference, role=self._role, room=room() if room else None, partial=partial)
-        if not paths:
-            return None
         try:
+            room = self._room(hub, reference) if reference.quantization == AUTO and not partial else None
+            paths = find_in_cache(hub, reference, role=self._role, room=room, partial=partial)
+            if not paths:
+                return None
             validate(paths[0])
         except InvalidModelFile as error:  # not ours to repair
             logger.warning("%s has a bad file, and is passed over: %s", origin, error)
             return None
         return _found(FoundModel(paths[0], origin), reference)
+
+    def _room(self, hub: Path, reference: ModelReference) -> int | None:
+        """For `:auto`, the bytes that the model may have: what its context needs stands in any of its files."""
+        paths = find_in_cache(hub, replace(reference, quantization=None), role=self._role, partial=False)
+        return model_room(self._settings, validate(paths[0]).kv_cache) if paths else None
 
     def _in_stores(self, reference: ModelReference) -> FoundModel | None:
         key = self.key(reference)
@@ -191,10 +193,6 @@ class Finder:
             found = _used(store, model) if model else None
             if found:
                 return _found(found, reference)
-        return None
-
-    def _room(self, reference: ModelReference) -> Callable[[], int] | None:
-        del reference
         return None
 
     def _missing(self, reference: ModelReference) -> ModelNotFound:

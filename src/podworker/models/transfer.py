@@ -2,15 +2,20 @@
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from podworker.configuration import Settings
 from podworker.models.choice import Role
 from podworker.models.downloader import TransferOptions, download
+from podworker.models.hyperparameters import Hyperparameters
+from podworker.models.kv_cache import kv_cache_of
 from podworker.models.progress import OnProgress, Progress, shown
-from podworker.models.reference import ModelReference
+from podworker.models.reference import AUTO, ModelReference
 from podworker.models.remote import list_remote
 from podworker.models.remote_file import RemoteFile
+from podworker.models.remote_header import read_remote_header
+from podworker.models.room import model_room
 from podworker.models.sizes import size_text
 from podworker.models.store import Store, StoredModel, Waiting
 from podworker.models.validator import validate
@@ -30,7 +35,7 @@ async def obtain(
     Raises:
         StartupError: It cannot be had; the class and the message say why.
     """
-    files = await list_remote(reference, settings, role=role)
+    files = await list_remote(reference, settings, role=role, room=await _room(reference, settings, role))
     options = TransferOptions.of(settings)
     with shown() as show:
 
@@ -38,6 +43,15 @@ async def obtain(
             return await download(file, partial, on_progress=_both(show, report), options=options)
 
         return await store.obtain(files, fetch, validate, WaitLines(reference.text), retry=retry)
+
+
+async def _room(reference: ModelReference, settings: Settings, role: Role) -> int | None:
+    """For `:auto`, the bytes that the model may have: what its context needs stands in any of its files."""
+    if reference.quantization != AUTO:
+        return None
+    files = await list_remote(replace(reference, quantization=None), settings, role=role)
+    header = await read_remote_header(files[0], settings)
+    return model_room(settings, kv_cache_of(Hyperparameters(header)))
 
 
 def _both(show: OnProgress, report: Report) -> OnProgress:
