@@ -81,6 +81,13 @@ def windowed() -> TinyModel:
     return _model("gemma2", entries, _tensors(_windowed_layer, tokens=266))
 
 
+def hybrid() -> TinyModel:
+    """The metadata of a model whose layers are mostly recurrent. The tensors are not: the engine does not load it."""
+    sizes = {"conv_kernel": 4, "inner_size": 128, "state_size": 16, "time_step_rank": 4, "group_count": 1}
+    entries = {f"qwen3next.ssm.{key}": u32(value) for key, value in sizes.items()}
+    return _model("qwen3next", {**_attention("qwen3next"), **entries, **_vocabulary()}, _tensors(_dense_layer))
+
+
 FAMILIES = {"llama": llama, "mixture": mixture, "windowed": windowed}
 
 

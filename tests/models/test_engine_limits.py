@@ -5,7 +5,21 @@ import numpy as np
 import pytest
 from gguf.constants import GGUFValueType as Type
 from gguf_files.engine import Engine
-from gguf_files.tiny import FAMILIES, HEAD, LAYERS, WIDTH, Entry, TinyModel, array, llama, mixture, text, u32, windowed
+from gguf_files.tiny import (
+    FAMILIES,
+    HEAD,
+    LAYERS,
+    WIDTH,
+    Entry,
+    TinyModel,
+    array,
+    hybrid,
+    llama,
+    mixture,
+    text,
+    u32,
+    windowed,
+)
 
 from podworker.errors import InvalidModelFile
 from podworker.models.validator import validate
@@ -29,6 +43,13 @@ def with_repeated_token() -> TinyModel:
     return model
 
 
+def with_no_interval() -> TinyModel:
+    """A hybrid model: it need not be whole, because the engine divides before it looks for the tensors."""
+    model = hybrid()
+    model.entries["qwen3next.full_attention_interval"] = u32(0)
+    return model
+
+
 def with_three_key_value_heads() -> TinyModel:
     model = with_entry("gemma2.attention.head_count_kv", u32(3), windowed)
     for name in [name for name in model.tensors if "attn_k." in name or "attn_v." in name]:
@@ -47,6 +68,7 @@ DEADLY: dict[str, TinyModel] = {
     "too many layers": with_entry("llama.block_count", u32(100_000)),
     "no context": with_entry("llama.context_length", u32(0)),
     "more predicting layers than layers": with_entry("llama.nextn_predict_layers", u32(LAYERS + 1)),
+    "a division by zero": with_no_interval(),
     "heads that cannot share": with_three_key_value_heads(),
     "half a rotation": with_entry("gemma2.rope.dimension_count", u32(15), windowed),
     "more rotated than there is": with_entry("gemma2.rope.dimension_count", u32(48), windowed),

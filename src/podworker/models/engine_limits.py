@@ -33,7 +33,7 @@ def check_model(header: Header) -> None:
     Raises:
         InvalidModelFile: The engine would die of one of them.
     """
-    for check in (_check_size, _check_attention, _check_experts, _check_numbers, _check_choices, _check_vocabulary):
+    for check in _CHECKS:
         problem = check(header)
         if problem:
             raise _impossible(header, problem)
@@ -102,6 +102,17 @@ def _check_size(header: Header) -> str | None:
     return None
 
 
+_DIVISORS = ("full_attention_interval", "wkv.head_size", "experts_per_group")
+_GROUPED = {"falcon-h1", "granitehybrid", "mamba2", "nemotron_h", "nemotron_h_moe"}
+
+
+def _check_divisors(header: Header) -> str | None:
+    """Nothing that llama.cpp divides by is 0."""
+    model = Hyperparameters(header)
+    keys = (*_DIVISORS, "ssm.group_count") if model.architecture in _GROUPED else _DIVISORS
+    return next((f"{model.name(key)} is 0" for key in keys if model.number(key) == 0), None)
+
+
 def _check_attention(header: Header) -> str | None:
     model = Hyperparameters(header)
     heads = model.per_layer("attention.head_count")
@@ -168,3 +179,14 @@ def _check_vocabulary(header: Header) -> str | None:
     empty = strings.count(bytes(8))
     repeated = len(strings) - len(set(strings)) - max(0, empty - 1)
     return f"{repeated:,} tokens of its vocabulary are there twice" if repeated else None
+
+
+_CHECKS = (
+    _check_size,
+    _check_divisors,
+    _check_attention,
+    _check_experts,
+    _check_numbers,
+    _check_choices,
+    _check_vocabulary,
+)
