@@ -14,8 +14,8 @@ from hub_server import HubServer
 
 from models.fetching import fetching_process
 
-_SECONDS = 3
-"""About how long the download takes where nothing is killed: long beside a write or a flush."""
+_RATE = 4_000_000
+"""Bytes a second for each connection: so that what is lost depends on the program, and not on this machine's disk."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,7 @@ class Result:
 
 async def killed_again_and_again(content: bytes, partial: Path, *, kills: int) -> Result:
     """Download `content` in a process that is killed `kills` times, each time while bytes are coming."""
-    # Four connections, each at this rate.
-    async with HubServer(rate=len(content) / 4 / _SECONDS) as hub:
+    async with HubServer(rate=_RATE) as hub:
         hub.add("org/model", {"m.gguf": content})
         digest = hashlib.sha256(content).hexdigest()
         address = f"{hub.url}/org/model/resolve/main/m.gguf#sha256={digest}"

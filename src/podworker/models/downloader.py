@@ -100,7 +100,7 @@ class _Transfer:
         self._part = PartialFile(partial, file, connections=self._connections)
         self._on_progress = on_progress
         self._patience = Patience(file.source, seconds=options.patience, first_delay=options.first_delay)
-        self._buffer_size = min(max(file.size // 16384, 64 * _KIB), _MIB)
+        self._buffer_size = min(max(file.size // 16384, 32 * _KIB), _MIB)
         self._queue: deque[Range] = deque()
 
     async def run(self) -> str:

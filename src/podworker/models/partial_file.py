@@ -25,7 +25,7 @@ class PartialFile:
 
     What is written is first flushed to the disk and then recorded, again and again while more comes. So the record
     never claims what a crash could take away, and a crash costs at most what was not yet recorded: usually 1/4096 of
-    the file (0.25 to 8 MiB), and where the disk is slow to flush, at most 8 MiB a connection, because then writers
+    the file (128 KiB to 8 MiB), and where the disk is slow to flush, at most 8 MiB a connection, because then writers
     wait.
 
     Args:
@@ -43,7 +43,7 @@ class PartialFile:
         self._written = RangeSet()
         self._unrecorded = RangeSet()
         self._unrecorded_bytes = 0  # those being flushed at the moment included
-        self._record_step = min(max(file.size // 4096, 256 * _KIB), _MOST_UNRECORDED)
+        self._record_step = min(max(file.size // 4096, 128 * _KIB), _MOST_UNRECORDED)
         self._most_unrecorded = connections * _MOST_UNRECORDED
         self._worth_recording = asyncio.Event()
         self._recorded = asyncio.Event()
