@@ -64,7 +64,12 @@ async def _repository(reference: ModelReference, settings: Settings, token: str 
 
 
 def _ask(reference: ModelReference, settings: Settings, token: str | None) -> tuple[str, list[HubFile]]:
-    api = HfApi(endpoint=settings.hf_endpoint, token=token or False, library_name="podworker", library_version=version("podworker"))
+    api = HfApi(
+        endpoint=settings.hf_endpoint,
+        token=token or False,
+        library_name="podworker",
+        library_version=version("podworker"),
+    )
     info = api.model_info(
         str(reference.repo),
         revision=reference.revision,
