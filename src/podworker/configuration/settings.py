@@ -89,6 +89,21 @@ class Settings(BaseSettings):
         None,
         "The name that clients see, and send as `model`. Unset: the name of the model's file without `.gguf`.",
     )
+    mmproj: str | None = setting(
+        "Model",
+        None,
+        "The projector with which the model sees images or hears sound, named like MODEL.",
+    )
+    lora: str | None = setting(
+        "Model",
+        None,
+        "LoRA adapters, named like MODEL and separated by commas; `:0.5` behind one is its scale, otherwise 1.",
+    )
+    draft_model: str | None = setting(
+        "Model",
+        None,
+        "A small model with the same vocabulary that drafts tokens for the large one to check, named like MODEL.",
+    )
     context_length: int = setting(
         "Model",
         4096,

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 from podworker.configuration import Settings, automatic
@@ -15,7 +14,7 @@ from podworker.inference import answers
 from podworker.inference.engine import Engine, crashed
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.routes import CHAT, MODELS, EngineRequest, read_request
-from podworker.models.resolve import FoundModel, fetch_model, find_model
+from podworker.models.model_set import ModelSet, fetch_models, find_models
 from podworker.monitoring import phases
 
 logger = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ class LanguageModel(Handler):
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
-        self._model: FoundModel | None = None
+        self._models: ModelSet | None = None
         self._settings: Settings | None = None
 
     @property
@@ -46,13 +45,13 @@ class LanguageModel(Handler):
         """
         self.concurrency = settings.slots
         self._settings = settings
-        model = find_model(settings)
-        if model is not None:
-            self._launch_engine(model, settings)
+        models = find_models(settings)
+        if models is not None:
+            self._launch_engine(models, settings)
 
-    def _launch_engine(self, model: FoundModel, settings: Settings) -> None:
-        self._model = model
-        options = engine_options(settings, model.path)
+    def _launch_engine(self, models: ModelSet, settings: Settings) -> None:
+        self._models = models
+        options = engine_options(settings, models)
         self._engine = Engine(
             options, start_timeout=settings.engine_start_timeout_seconds, restarts=settings.engine_restarts
         )
@@ -67,7 +66,7 @@ class LanguageModel(Handler):
         """
         if self._engine is None:
             assert self._settings is not None, "launch comes first"  # noqa: S101
-            self._launch_engine(await fetch_model(self._settings), self._settings)
+            self._launch_engine(await fetch_models(self._settings), self._settings)
             phases.mark("model")
         await self.engine.loaded()
 
@@ -79,8 +78,8 @@ class LanguageModel(Handler):
         """End the engine."""
         if self._engine is not None:
             await self._engine.stop()
-        if self._model is not None:
-            self._model.release()
+        if self._models is not None:
+            self._models.release()
 
     async def run(self, job: Job) -> Any | Stream:  # noqa: ANN401 - see Handler
         """Answer one job by the engine."""
@@ -137,11 +136,14 @@ class LanguageModel(Handler):
                 yield answers.event_data(event)
 
 
-def engine_options(settings: Settings, model: Path) -> EngineOptions:
-    """The engine's options for these settings and this model file on this machine."""
+def engine_options(settings: Settings, models: ModelSet) -> EngineOptions:
+    """The engine's options for these settings and model files on this machine."""
     return EngineOptions(
-        model=model,
-        alias=settings.model_name or model.stem,
+        model=models.model.path,
+        projector=models.projector.path if models.projector else None,
+        draft=models.draft.path if models.draft else None,
+        adapters=tuple((adapter.found.path, adapter.scale) for adapter in models.adapters),
+        alias=settings.model_name or models.model.path.stem,
         context_length=settings.context_length,
         slots=settings.slots,
         batch_size=settings.batch_size,
