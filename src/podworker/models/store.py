@@ -213,7 +213,7 @@ class Store:
         try:
             while (found := await asyncio.to_thread(self.recheck, name)) is None:
                 if not retry:
-                    require_not_given_up(self.layout, name)
+                    await asyncio.to_thread(require_not_given_up, self.layout, name)
                 sight = await asyncio.to_thread(contender.look)
                 lease = await asyncio.to_thread(contender.claim, sight, "fetch") if sight.takeable else None
                 if lease is not None:
@@ -254,9 +254,10 @@ class Store:
     def _unwritable(self, error: OSError, missing: int) -> StartupError:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return writing_failed(error, self.root / "models", missing)
+        where = f" ({error.filename})" if error.filename else ""
         return StartupError(
-            f"The model store {self.root} cannot be written to: {error.strerror} ({error.filename}). Set MODEL_STORE "
-            "to a folder on a volume that this user may write to, then start again.",
+            f"The model store {self.root} cannot be written to: {error.strerror or error}{where}. Set MODEL_STORE to "
+            "a folder on a volume that this user may write to, then start again.",
             param="MODEL_STORE",
         )
 
