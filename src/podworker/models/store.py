@@ -230,19 +230,28 @@ class Store:
     ) -> None:
         try:
             async with lease:
-                if await asyncio.to_thread(self.find, name) is not None:
-                    return
-                writer = Writer(self.layout, name, files, lease)
-                missing = await writer.prepare()
-                await asyncio.to_thread(self.evictor.sweep)
-                await self._make_room(name, missing)
-                await asyncio.to_thread(note_use, self.layout.uses / name)  # else it would be the first to go
                 try:
-                    await writer.write(fetch, validate)
-                finally:
-                    writer.leave()
+                    await self._write_held(lease, name, files, fetch, validate)
+                except (OSError, StartupError):
+                    await lease.confirm()  # else it failed because its files were taken over
+                    raise
         except LeaseLost:
             logger.warning("Another process has taken over the download of %s: waiting for it", name)
+
+    async def _write_held(
+        self, lease: Lease, name: str, files: Sequence[RemoteFile], fetch: Fetch, validate: Validate
+    ) -> None:
+        if await asyncio.to_thread(self.find, name) is not None:
+            return
+        writer = Writer(self.layout, name, files, lease)
+        missing = await writer.prepare()
+        await asyncio.to_thread(self.evictor.sweep)
+        await self._make_room(name, missing)
+        await asyncio.to_thread(note_use, self.layout.uses / name)  # else it would be the first to go
+        try:
+            await writer.write(fetch, validate)
+        finally:
+            writer.leave()
 
     async def _make_room(self, name: str, missing: int) -> None:
         if self._max_bytes is None:

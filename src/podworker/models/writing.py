@@ -124,12 +124,18 @@ class Writer:
             return known
         partial = self._place.partial(base_name(file.name))
         try:
-            sha256 = await self._held(fetch(file, partial, lambda done: self._note(file, done)))
-            _require_same(file, sha256, (await asyncio.to_thread(partial.stat)).st_size)
+            sha256 = await self._held(self._checked(file, partial, fetch))
         except ChecksumMismatch:
             await asyncio.to_thread(self._set_aside_partial, partial)
             raise
         await asyncio.to_thread(self._place.finish, base_name(file.name), sha256)
+        return sha256
+
+    async def _checked(self, file: RemoteFile, partial: Path, fetch: Fetch) -> str:
+        sha256 = await fetch(file, partial, lambda done: self._note(file, done))
+        size = (await asyncio.to_thread(partial.stat)).st_size
+        if size != file.size or (file.sha256 and sha256 != file.sha256):
+            raise ChecksumMismatch(f"{file.source}: what came is not what the source says that it holds.")
         return sha256
 
     async def _validate(self, validate: Validate) -> None:
@@ -226,11 +232,6 @@ def require_not_given_up(layout: Layout, name: str) -> None:
         "save traffic. To fetch it now: `podworker models pull`.",
         code=failure["code"],
     )
-
-
-def _require_same(file: RemoteFile, sha256: str, size: int) -> None:
-    if size != file.size or (file.sha256 and sha256 != file.sha256):
-        raise ChecksumMismatch(f"{file.source}: what came is not what the source says that it holds.")
 
 
 def file_record(file: RemoteFile, sha256: str, folder: Path) -> FileRecord:
