@@ -24,6 +24,12 @@ STABLE = {
     "StartupError": ("startup_failed", "server_error", 500, False),
     "InvalidSettings": ("invalid_settings", "server_error", 500, False),
     "ModelNotFound": ("model_not_found", "server_error", 500, False),
+    "InvalidModelReference": ("invalid_model_reference", "server_error", 500, False),
+    "InvalidModelFile": ("invalid_model_file", "server_error", 500, False),
+    "ModelAccessDenied": ("model_access_denied", "server_error", 500, False),
+    "DownloadFailed": ("download_failed", "server_error", 500, False),
+    "DiskFull": ("disk_full", "server_error", 500, False),
+    "ChecksumMismatch": ("checksum_mismatch", "server_error", 500, False),
     "ModelLoadFailed": ("model_load_failed", "server_error", 500, False),
 }
 

@@ -17,7 +17,13 @@ message is one plain sentence or two that tell the reader what to do.
     │   └── EngineUnavailable
     └── StartupError                 the worker cannot start: its operator must change something
         ├── InvalidSettings
+        ├── InvalidModelReference
         ├── ModelNotFound
+        ├── InvalidModelFile         damaged, incomplete, or no GGUF file
+        ├── ModelAccessDenied
+        ├── DownloadFailed
+        │   ├── DiskFull
+        │   └── ChecksumMismatch
         └── ModelLoadFailed
 """
 
@@ -155,7 +161,43 @@ class ModelNotFound(StartupError):
     code = "model_not_found"
 
 
+class InvalidModelReference(StartupError):
+    """`MODEL`, or a setting like it, names no model, or does not say which of several."""
+
+    code = "invalid_model_reference"
+
+
+class ModelAccessDenied(StartupError):
+    """The model is there, but not for this user: it is private or gated, or the key is wrong."""
+
+    code = "model_access_denied"
+
+
+class DownloadFailed(StartupError):
+    """The model could not be fetched; what came so far is kept, and the next start goes on from there."""
+
+    code = "download_failed"
+
+
+class DiskFull(DownloadFailed):
+    """There is no room for the model."""
+
+    code = "disk_full"
+
+
+class ChecksumMismatch(DownloadFailed):
+    """What came is not what the source says that it holds."""
+
+    code = "checksum_mismatch"
+
+
 class ModelLoadFailed(StartupError):
     """The engine refused the model file."""
 
     code = "model_load_failed"
+
+
+class InvalidModelFile(StartupError):
+    """The model's file is damaged, incomplete, or no GGUF file; the message says which."""
+
+    code = "invalid_model_file"

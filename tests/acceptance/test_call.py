@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.dev_server import DevServer
+from tests.acceptance.dev_server import SAME_EACH_TIME, DevServer
 
-INPUT = {"prompt": "Once upon a time", "max_tokens": 8, "temperature": 0}
+INPUT = {"prompt": "Once upon a time", "max_tokens": 8, **SAME_EACH_TIME}
 
 
 def call(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.acceptance.dev_server import DevServer
+from tests.acceptance.dev_server import SAME_EACH_TIME, DevServer
 
 CHAT: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Name the colours of the rainbow."}]
 
@@ -21,7 +21,7 @@ def client(dev: DevServer) -> Iterator[OpenAI]:
 
 
 def test_chat(client: OpenAI) -> None:
-    answer = client.chat.completions.create(model="any", messages=CHAT, max_tokens=12, temperature=0)
+    answer = client.chat.completions.create(model="any", messages=CHAT, max_tokens=12, extra_body=SAME_EACH_TIME)
 
     assert answer.choices[0].message.content
     assert answer.choices[0].finish_reason == "length"
@@ -31,14 +31,14 @@ def test_chat(client: OpenAI) -> None:
 
 
 def test_chat_streamed(client: OpenAI) -> None:
-    whole = client.chat.completions.create(model="any", messages=CHAT, max_tokens=12, temperature=0)
+    whole = client.chat.completions.create(model="any", messages=CHAT, max_tokens=12, extra_body=SAME_EACH_TIME)
 
     chunks = list(
         client.chat.completions.create(
             model="any",
             messages=CHAT,
             max_tokens=12,
-            temperature=0,
+            extra_body=SAME_EACH_TIME,
             stream=True,
             stream_options={"include_usage": True},
         )
@@ -51,9 +51,9 @@ def test_chat_streamed(client: OpenAI) -> None:
 
 
 def test_completion_whole_and_streamed_are_the_same_text(client: OpenAI) -> None:
-    whole = client.completions.create(model="any", prompt="Once upon a time", max_tokens=12, temperature=0)
+    whole = client.completions.create(model="any", prompt="Once upon a time", max_tokens=12, extra_body=SAME_EACH_TIME)
     chunks = client.completions.create(
-        model="any", prompt="Once upon a time", max_tokens=12, temperature=0, stream=True
+        model="any", prompt="Once upon a time", max_tokens=12, extra_body=SAME_EACH_TIME, stream=True
     )
 
     assert whole.choices[0].text

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import runpod
 
-from tests.acceptance.dev_server import DevServer, wait_until
+from tests.acceptance.dev_server import SAME_EACH_TIME, DevServer, wait_until
 
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 8}
 LONG = {"prompt": "Once upon a time", "max_tokens": 900, "ignore_eos": True}
@@ -36,11 +36,12 @@ def test_run_then_output(endpoint: runpod.Endpoint) -> None:
 
 
 def test_stream(endpoint: runpod.Endpoint) -> None:
-    job = endpoint.run({"input": {**CHAT, "max_tokens": 24, "temperature": 0, "stream": True}})
+    chat = {**CHAT, "max_tokens": 24, **SAME_EACH_TIME}
+    job = endpoint.run({"input": {**chat, "stream": True}})
 
     text = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in job.stream())
 
-    whole = endpoint.run_sync({"input": {**CHAT, "max_tokens": 24, "temperature": 0}}, timeout=60)
+    whole = endpoint.run_sync({"input": chat}, timeout=60)
     assert text == whole["choices"][0]["message"]["content"]
     assert job.status() == "COMPLETED"
 

@@ -49,6 +49,6 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     done = demo(tmp_path, "--model", str(tmp_path / "broken.gguf"))
 
     assert done.returncode == 1
-    assert "The model broken.gguf cannot be loaded" in done.stderr
+    assert "broken.gguf is not a GGUF file" in done.stderr
     assert "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == ["broken.gguf"]

@@ -20,7 +20,7 @@ import pytest
 from podworker.errors import EngineCrashed, EngineError, EngineUnavailable, ModelLoadFailed
 from podworker.inference.engine import Engine, EngineState
 from podworker.inference.engine_options import EngineOptions
-from podworker.models.source import demo_model
+from podworker.models.demo import demo_model
 
 DEMO = demo_model()
 assert DEMO is not None, "the model group is installed with the dev group"

@@ -85,11 +85,24 @@ def test_arguments() -> None:
     ]
 
 
+def test_the_files_beside_the_model() -> None:
+    options = replace(OPTIONS_SET, projector=Path("/p.gguf"), draft=Path("/d.gguf"), adapters=((Path("/l.gguf"), 0.5),))
+    table = attributes(options, socket=SOCKET, api_key="secret")
+
+    assert table["mmproj.path"] == value_of("--mmproj", options) == "/p.gguf"
+    assert table["speculative.draft.mparams.path"] == value_of("--model-draft", options) == "/d.gguf"
+    assert table["lora_adapters"] == [("/l.gguf", 0.5)]
+    assert value_of("--lora-scaled", options) == "/l.gguf:0.5"
+
+
 def test_both_forms_have_the_same_values() -> None:
     table = attributes(OPTIONS_SET, socket=SOCKET, api_key="secret")
     for option in OPTIONS:
         value = option.value(OPTIONS_SET)
-        assert table[option.attribute] == value
+        assert table.get(option.attribute) == value
+        if value is None:
+            assert not set(option.flags) & set(flags())
+            continue
         if not isinstance(value, bool):
             (flag,) = option.flags
             assert value_of(flag) == str(value)

@@ -7,7 +7,7 @@ import click
 
 from podworker.errors import WorkerError
 
-COMMANDS = ("serve", "dev", "demo", "call", "config")
+COMMANDS = ("serve", "dev", "demo", "call", "config", "models")
 
 
 class Commands(click.Group):

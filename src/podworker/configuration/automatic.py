@@ -7,6 +7,7 @@ from podworker.configuration import machine
 from podworker.configuration.settings import Settings
 
 _MIB = 1024 * 1024
+_STORE_NAME = "podworker-models"
 _LARGEST_PROMPT_CACHE_MB = 8192
 
 
@@ -31,6 +32,26 @@ def model_name(settings: Settings) -> str | None:
     return Path(path).name.removesuffix(".gguf")
 
 
+def model_store(settings: Settings) -> Path:
+    """The folder that keeps downloaded models."""
+    return settings.model_store or machine.volume() / _STORE_NAME
+
+
+def local_model_store() -> Path:
+    """The store on this machine's own disk: `podworker models pull` fills it where an image is built."""
+    return machine.cache_folder() / "podworker" / _STORE_NAME
+
+
+def hf_home(settings: Settings) -> Path:
+    """Where Hugging Face's tools keep their files, by their own rules."""
+    return settings.hf_home or machine.cache_folder() / "huggingface"
+
+
+def hf_hub_cache(settings: Settings) -> Path:
+    """Where Hugging Face's tools keep models, by their own rules."""
+    return settings.hf_hub_cache or hf_home(settings) / "hub"
+
+
 def gpu_layers(settings: Settings) -> int | str:
     """Layers on the GPU: a number, or "all"."""
     return "all" if settings.gpu_layers is None else settings.gpu_layers
@@ -38,6 +59,9 @@ def gpu_layers(settings: Settings) -> int | str:
 
 AUTOMATIC = {
     "model_name": model_name,
+    "model_store": model_store,
+    "hf_home": hf_home,
+    "hf_hub_cache": hf_hub_cache,
     "gpu_layers": gpu_layers,
     "threads": threads,
     "prompt_cache_mb": prompt_cache_mb,

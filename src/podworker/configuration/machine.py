@@ -55,10 +55,12 @@ def volume(root: Path = _ROOT, environ: Mapping[str, str] | None = None) -> Path
     workspace = root / "workspace"
     if is_pod and workspace.is_dir():
         return workspace
-    return _cache_folder(environ) / "podworker"
+    return cache_folder(environ) / "podworker"
 
 
-def _cache_folder(environ: Mapping[str, str]) -> Path:
+def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """The user's cache folder, on this machine's own disk. It may not exist yet."""
+    environ = os.environ if environ is None else environ
     # The XDG base directory specification: a relative path is invalid and is ignored.
     for base in (Path(environ.get("XDG_CACHE_HOME", "")), Path(environ.get("HOME", "")) / ".cache"):
         if base.is_absolute():

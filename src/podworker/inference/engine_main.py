@@ -8,7 +8,8 @@ It imports almost nothing: this is the first step of every cold start.
 import json
 import os
 import sys
-from typing import NoReturn, TypedDict
+from collections.abc import Callable
+from typing import Any, NoReturn, TypedDict
 
 from podworker.child import end_with_parent
 
@@ -22,8 +23,8 @@ class EngineCommand(TypedDict):
     parent: int
     program: list[str]
     """The words of a program to become; empty for the built-in engine."""
-    attributes: dict[str, str | int | bool | list[str]]
-    """Dotted attributes of `xllamacpp.CommonParams`, for the built-in engine."""
+    attributes: dict[str, Any]
+    """JSON values by dotted attribute of `xllamacpp.CommonParams`, for the built-in engine."""
 
 
 def _become(program: list[str]) -> NoReturn:
@@ -34,7 +35,15 @@ def _become(program: list[str]) -> NoReturn:
         sys.exit(f"ENGINE_BINARY {program[0]} cannot be run: {error.strerror}")
 
 
-def _serve(attributes: dict[str, str | int | bool | list[str]]) -> NoReturn:
+_CONVERTED: dict[str, Callable[[Any, Any], object]] = {
+    "model_alias": lambda _, names: set(names),
+    "lora_adapters": lambda module, pairs: [module.CommonAdapterLoraInfo(path, scale) for path, scale in pairs],
+    "speculative.types": lambda module, names: [getattr(module.common_speculative_type, name) for name in names],
+}
+"""Attributes whose values JSON does not have, and how they are made, with the module `xllamacpp`."""
+
+
+def _serve(attributes: dict[str, Any]) -> NoReturn:
     """Run the built-in engine until standard input ends."""
     import xllamacpp  # noqa: PLC0415 - an engine program does not need it
 
@@ -44,7 +53,8 @@ def _serve(attributes: dict[str, str | int | bool | list[str]]) -> NoReturn:
         owner = params
         for parent in parents:
             owner = getattr(owner, parent)
-        setattr(owner, name, set(value) if isinstance(value, list) and name == "model_alias" else value)
+        convert = _CONVERTED.get(path)
+        setattr(owner, name, convert(xllamacpp, value) if convert else value)
     try:
         _server = xllamacpp.Server(params)
     except RuntimeError:  # the reason is on standard error already, in llama.cpp's words

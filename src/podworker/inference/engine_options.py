@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-Value: TypeAlias = str | int | bool | list[str]
+Value: TypeAlias = str | int | bool | list[str] | list[tuple[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,9 @@ class EngineOptions:
     gpu_layers: int
     threads: int
     prompt_cache_mb: int
+    projector: Path | None = None
+    draft: Path | None = None
+    adapters: tuple[tuple[Path, float], ...] = ()
     binary: Path | None = None
     verbose: bool = False
 
@@ -34,10 +37,11 @@ class Option:
 
     attribute: str
     flags: tuple[str, ...]
-    value: Callable[[EngineOptions], Value]
+    value: Callable[[EngineOptions], Value | None]
+    """None: the option is left out."""
 
 
-def _valued(flag: str, attribute: str, value: Callable[[EngineOptions], Value]) -> Option:
+def _valued(flag: str, attribute: str, value: Callable[[EngineOptions], Value | None]) -> Option:
     return Option(attribute, (flag,), value)
 
 
@@ -48,8 +52,15 @@ def _switch(attribute: str, *, on: bool, flags: tuple[str, ...] = ()) -> Option:
 # A micro-batch over 512 tokens gains nothing on a CPU and costs GPU memory; llama.cpp's own default.
 MICRO_BATCH = 512
 
+DRAFT_TYPE = "COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE"
+"""llama.cpp's name for drafting by a second model. `llama-server` takes it for granted where there is --model-draft."""
+
 OPTIONS: tuple[Option, ...] = (
     _valued("--model", "model.path", lambda o: str(o.model)),
+    _valued("--mmproj", "mmproj.path", lambda o: str(o.projector) if o.projector else None),
+    _valued("--model-draft", "speculative.draft.mparams.path", lambda o: str(o.draft) if o.draft else None),
+    Option("speculative.types", (), lambda o: [DRAFT_TYPE] if o.draft else None),
+    Option("lora_adapters", (), lambda o: [(str(path), scale) for path, scale in o.adapters] or None),
     _valued("--parallel", "n_parallel", lambda o: o.slots),
     # One pool for all slots, and each slot is sure of its whole context: no request fails because others are long.
     _valued("--ctx-size", "n_ctx", lambda o: o.context_length * o.slots),
@@ -89,7 +100,7 @@ DEFAULT_ENVIRONMENT = {
 
 def attributes(options: EngineOptions, *, socket: Path, api_key: str) -> dict[str, Value]:
     """The options as dotted attributes of `xllamacpp.CommonParams`."""
-    table = {option.attribute: option.value(options) for option in OPTIONS}
+    table = {option.attribute: value for option in OPTIONS if (value := option.value(options)) is not None}
     return {**table, "hostnames": [str(socket)], "api_keys": [api_key], "model_alias": [options.alias]}
 
 
@@ -97,10 +108,14 @@ def arguments(options: EngineOptions, *, socket: Path) -> list[str]:
     """The options as `llama-server` arguments. The key is not among them: everybody can read a process's arguments."""
     words = ["--host", str(socket), "--alias", options.alias]
     for option in OPTIONS:
-        words.extend(option.flags)
         value = option.value(options)
-        if not isinstance(value, bool):
+        if value is None:
+            continue
+        words.extend(option.flags)
+        if option.flags and not isinstance(value, bool):
             words.append(str(value))
+    for path, scale in options.adapters:
+        words += ["--lora-scaled", f"{path}:{scale}"]
     return words
 
 

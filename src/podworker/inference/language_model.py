@@ -14,7 +14,8 @@ from podworker.inference import answers
 from podworker.inference.engine import Engine, crashed
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.routes import MODELS, EngineRequest, read_request
-from podworker.models.source import find_model
+from podworker.models.model_set import ModelSet, fetch_models, find_models
+from podworker.monitoring import phases
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class LanguageModel(Handler):
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
+        self._models: ModelSet | None = None
+        self._settings: Settings | None = None
 
     @property
     def engine(self) -> Engine:
@@ -35,13 +38,20 @@ class LanguageModel(Handler):
         return self._engine
 
     def launch(self, settings: Settings) -> None:
-        """Find the model and start the engine, which loads it in its own process.
+        """Find the model and start the engine, which loads it in its own process. A download is left to `start`.
 
         Raises:
-            ModelNotFound: There is no such model.
+            StartupError: There is no such model, or its file is damaged.
         """
-        options = engine_options(settings)
         self.concurrency = settings.slots
+        self._settings = settings
+        models = find_models(settings)
+        if models is not None:
+            self._launch_engine(models, settings)
+
+    def _launch_engine(self, models: ModelSet, settings: Settings) -> None:
+        self._models = models
+        options = engine_options(settings, models)
         self._engine = Engine(
             options, start_timeout=settings.engine_start_timeout_seconds, restarts=settings.engine_restarts
         )
@@ -49,7 +59,15 @@ class LanguageModel(Handler):
         logger.info("Loading %s with %d slots of %d tokens", options.alias, options.slots, options.context_length)
 
     async def start(self) -> None:
-        """Wait until the model is loaded."""
+        """Fetch the model if this machine and its volume do not have it; wait until it is loaded.
+
+        Raises:
+            StartupError: It cannot be had.
+        """
+        if self._engine is None:
+            assert self._settings is not None, "launch comes first"  # noqa: S101
+            self._launch_engine(await fetch_models(self._settings), self._settings)
+            phases.mark("model")
         await self.engine.loaded()
 
     async def watch(self) -> None:
@@ -60,6 +78,8 @@ class LanguageModel(Handler):
         """End the engine."""
         if self._engine is not None:
             await self._engine.stop()
+        if self._models is not None:
+            self._models.release()
 
     async def run(self, job: Job) -> Any | Stream:  # noqa: ANN401 - see Handler
         """Answer one job by the engine."""
@@ -116,16 +136,14 @@ class LanguageModel(Handler):
                 yield answers.event_data(event)
 
 
-def engine_options(settings: Settings) -> EngineOptions:
-    """The engine's options for these settings on this machine.
-
-    Raises:
-        ModelNotFound: There is no such model.
-    """
-    model = find_model(settings.model)
+def engine_options(settings: Settings, models: ModelSet) -> EngineOptions:
+    """The engine's options for these settings and model files on this machine."""
     return EngineOptions(
-        model=model,
-        alias=settings.model_name or model.stem,
+        model=models.model.path,
+        projector=models.projector.path if models.projector else None,
+        draft=models.draft.path if models.draft else None,
+        adapters=tuple((adapter.found.path, adapter.scale) for adapter in models.adapters),
+        alias=settings.model_name or models.model.path.stem,
         context_length=settings.context_length,
         slots=settings.slots,
         batch_size=settings.batch_size,

@@ -1,0 +1,192 @@
+"""`podworker models`: the models on this machine and its volume."""
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from podworker.configuration import Settings
+    from podworker.models.inventory import Inventory
+    from podworker.models.reference import ModelReference
+
+# The help of `podworker` imports this module: what the work needs is imported when there is work.
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+model_argument = click.argument("model", required=False)
+
+
+@click.group(name="models")
+def command() -> None:
+    """Download, list, check and remove models.
+
+    \b
+      podworker models pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M
+      podworker models list
+      podworker models check
+
+    Models are kept in MODEL_STORE, by default on the network volume. MODEL is what the setting MODEL takes: a
+    repository on Hugging Face, an address, s3://bucket/file.gguf or a path; without it, the setting itself. For stored
+    models their names in the list do, too.
+    """
+
+
+@command.command(name="pull")
+@model_argument
+@json_option
+def pull(model: str | None, *, as_json: bool) -> None:
+    """Download a model into the store, or bring it up to date.
+
+    Asks its source what it has now; files that are there and verified are not fetched again. What was interrupted goes
+    on from where it was. In a Dockerfile, this puts the model into the image:
+
+    \b
+      RUN podworker models pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M
+    """
+    from podworker.models.resolve import Finder  # noqa: PLC0415
+
+    settings = _settings(log=not as_json)
+    finder, reference = Finder(settings), _reference(settings, model)
+    if reference.kind == "path":
+        raise click.UsageError(f"{reference.text} is a path: there is nothing to download.")
+    stored = asyncio.run(finder.pull(reference, retry=True))
+    if as_json:
+        _print_json({"name": stored.name, "size": stored.record.size, "files": [str(path) for path in stored.paths]})
+        return
+    click.echo(stored.paths[0])
+
+
+@command.command(name="path")
+@model_argument
+def path(model: str | None) -> None:
+    """Print the path of a model that is here; exit code 1 if it would have to be downloaded."""
+    click.echo(_path(_settings(log=False), model))
+
+
+@command.command(name="list")
+@json_option
+def list_models(*, as_json: bool) -> None:
+    """List the models in the store, with their size, quantization and last use."""
+    inventory = _inventory(_settings(log=False))
+    entries = inventory.entries()
+    if as_json:
+        _print_json([entry.as_json() for entry in entries])
+        return
+    from podworker.cli import model_tables  # noqa: PLC0415
+
+    _draw(model_tables.listing(entries, inventory.roots))
+
+
+@command.command(name="show")
+@model_argument
+@json_option
+def show(model: str | None, *, as_json: bool) -> None:
+    """Show what a model's file says about it, wherever it is: in the store, in a cache or at a path."""
+    from podworker.cli import model_tables  # noqa: PLC0415
+    from podworker.models.validator import validate  # noqa: PLC0415
+
+    settings = _settings(log=False)
+    info = validate(_path(settings, model))
+    if as_json:
+        _print_json(model_tables.facts(info, settings))
+        return
+    _draw(model_tables.fact_table(info, settings))
+
+
+@command.command(name="check")
+@model_argument
+@click.option("--quick", is_flag=True, help="Check the structure only, and do not hash.")
+@json_option
+def check(model: str | None, *, quick: bool, as_json: bool) -> None:
+    """Verify stored models: their checksums and their structure.
+
+    Without MODEL, every one. A bad model is not used again: the next start fetches it anew. Exit code 1 if one is bad.
+    """
+    inventory = _inventory(_settings(log=False))
+    chosen = [inventory.stored(model)] if model else inventory.entries()
+    results = {}
+    for entry in chosen:
+        results[entry.name] = inventory.check(entry, quick=quick)
+        if not as_json:
+            click.echo(f"{entry.name}: {results[entry.name] or 'good'}")
+    if as_json:
+        _print_json([{"name": name, "good": not problem, "problem": problem} for name, problem in results.items()])
+    if not results and not as_json:
+        click.echo("The store is empty.")
+    if any(results.values()):
+        sys.exit(1)
+
+
+@command.command(name="remove")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option(
+    "--force", is_flag=True, help="Remove it although a worker uses it: that worker cannot restart its engine."
+)
+def remove(models: tuple[str, ...], *, force: bool) -> None:
+    """Remove models from the store."""
+    inventory = _inventory(_settings(log=False))
+    for model in models:
+        entry = inventory.stored(model)
+        inventory.remove(entry, force=force)
+        click.echo(f"Removed {entry.name}.")
+
+
+def _settings(*, log: bool) -> "Settings":
+    from podworker.configuration import load_settings  # noqa: PLC0415
+    from podworker.monitoring import logs  # noqa: PLC0415
+
+    settings = load_settings()
+    logs.configure(settings.log_level if log else "warning")
+    # Standard output is for the answer, which scripts read.
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
+    return settings
+
+
+def _reference(settings: "Settings", model: str | None) -> "ModelReference":
+    from podworker.models.reference import parse_reference  # noqa: PLC0415
+
+    text = model or settings.model
+    if text is None:
+        raise click.UsageError("Name a model, such as Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M, or set MODEL.")
+    return parse_reference(text)
+
+
+def _path(settings: "Settings", model: str | None) -> Path:
+    """Where a model's first file is."""
+    from podworker.models.resolve import Finder  # noqa: PLC0415
+
+    inventory = _inventory(settings)
+    if model and inventory.has(model):
+        return inventory.stored(model).model.paths[0]
+    reference = _reference(settings, model)
+    found = Finder(settings).find(reference)
+    if found is None:
+        raise click.ClickException(
+            f"{reference.text} is not on this machine. To download it: podworker models pull {reference.text}"
+        )
+    found.release()
+    return found.path
+
+
+def _inventory(settings: "Settings") -> "Inventory":
+    from podworker.models.inventory import Inventory  # noqa: PLC0415
+
+    return Inventory(settings)
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def _draw(drawing: "RenderableType") -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    Console(highlight=False).print(drawing)

@@ -1,0 +1,129 @@
+# ruff: noqa: ASYNC240 - a test may block its own loop
+"""`podworker models`, against a local hub."""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from podworker.cli import main
+from podworker.configuration import Settings
+from tests.gguf_files.tiny import llama
+from tests.hub_server import HubServer
+
+
+class Command:
+    """The command, on one store and with one hub."""
+
+    def __init__(self, folder: Path, hub: HubServer) -> None:
+        self.folder = folder
+        self.hub = hub
+
+    async def __call__(self, *words: str, code: int = 0, **settings: str) -> str:
+        """Run it; its standard output, or its standard error where it fails."""
+        unset = dict.fromkeys(map(str.upper, Settings.model_fields))
+        own = {"HF_ENDPOINT": self.hub.url, "HOME": str(self.folder), "COLUMNS": "200"}
+        arguments = ("models", *words)
+        result = await asyncio.to_thread(CliRunner().invoke, main, arguments, env={**unset, **own, **settings})
+        assert result.exit_code == code, result.output
+        return result.stderr if code else result.stdout
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, own = root.handlers[:], root.level, logging.getLogger("podworker").level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("podworker").setLevel(own)
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[HubServer]:
+    async with HubServer() as server:
+        yield server
+
+
+@pytest.fixture
+def models(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.chdir(tmp_path)
+    llama().write(tmp_path / "model-Q8_0.gguf")
+    hub.add("org/model", {"model-Q8_0.gguf": tmp_path / "model-Q8_0.gguf"})
+    return Command(tmp_path, hub)
+
+
+async def entries(models: Command) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = json.loads(await models("list", "--json"))
+    return listed
+
+
+async def test_from_pull_to_remove(models: Command) -> None:
+    pulled = Path((await models("pull", "org/model")).strip())
+    content = (models.folder / "model-Q8_0.gguf").read_bytes()
+    assert pulled.read_bytes() == content
+    sent = models.hub.sent
+    assert (await models("pull", "org/model")).strip() == str(pulled)
+    assert models.hub.sent == sent
+
+    (entry,) = await entries(models)
+    assert entry["references"] == ["org/model"]
+    assert (entry["quantization"], entry["size"], entry["in_use"]) == ("Q8_0", len(content), False)
+    assert entry["files"][0]["path"] == str(pulled)
+    table = await models("list")
+    assert "org/model" in table
+    assert "Q8_0" in table
+
+    assert (await models("path", "org/model")).strip() == str(pulled)
+    assert (await models("path", entry["name"])).strip() == str(pulled)
+    assert (await models("path", MODEL="org/model")).strip() == str(pulled)
+    assert json.loads(await models("show", "org/model", "--json"))["architecture"] == "llama"
+    assert "Chat template" in await models("show", entry["name"])
+
+    assert await models("remove", "org/model") == f"Removed {entry['name']}.\n"
+    assert await entries(models) == []
+    assert "It is empty" in await models("list")
+    assert not pulled.exists()
+
+
+async def test_check_finds_what_only_the_contents_tell(models: Command) -> None:
+    pulled = Path((await models("pull", "org/model")).strip())
+    (entry,) = await entries(models)
+    assert await models("check") == f"{entry['name']}: good\n"
+    status, content = pulled.stat(), bytearray(pulled.read_bytes())
+    content[-1] ^= 1
+    pulled.write_bytes(content)
+    os.utime(pulled, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert await models("check", "--quick") == f"{entry['name']}: good\n"
+    await models("check", "org/model", code=1)
+    (entry,) = await entries(models)
+    assert entry["condition"] == "changed"
+    await models("pull", "org/model")
+    assert await models("check") == f"{entry['name']}: good\n"
+
+
+async def test_pull_takes_what_the_source_has_now(models: Command) -> None:
+    first = (await models("pull", "org/model")).strip()
+    newer = llama()
+    newer.entries.pop("general.name", None)
+    newer.entries.pop("tokenizer.chat_template", None)
+    models.hub.add("org/model", {"model-Q8_0.gguf": newer.write(models.folder / "newer.gguf")})
+    assert (await models("path", "org/model")).strip() == first
+    second = (await models("pull", "org/model")).strip()
+    assert second != first
+    assert (await models("path", "org/model")).strip() == second
+
+
+async def test_what_is_not_there(models: Command) -> None:
+    assert "podworker models pull org/model" in await models("path", "org/model", code=1)
+    assert "is not in the store" in await models("remove", "org/model", code=1)
+    assert "no quantization" in await models("pull", "org/model:Q2_K", code=1)
+    assert "OFFLINE is set" in await models("pull", "org/model", code=1, OFFLINE="1")
+    assert "Name a model" in await models("pull", code=2)
+    assert "there is nothing to download" in await models("pull", "./model.gguf", code=2)

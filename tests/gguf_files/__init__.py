@@ -1,0 +1,1 @@
+"""Tiny GGUF files for tests: whole ones, mutated ones, and the engine that tries to load them."""

@@ -1,0 +1,65 @@
+"""Kills a downloading process at random moments: `python -m models.killing [--kills N] [--megabytes N]`."""
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import random
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.hub_server import HubServer
+from tests.models.fetching import fetching_process
+
+_RATE = 4_000_000
+"""Bytes a second for each connection: so that what is lost depends on the program, and not on this machine's disk."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the kills cost."""
+
+    sent: int
+    """Bytes that the server sent, over all attempts."""
+    kills: int
+
+
+async def killed_again_and_again(content: bytes, partial: Path, *, kills: int) -> Result:
+    """Download `content` in a process that is killed `kills` times, each time while bytes are coming."""
+    async with HubServer(rate=_RATE) as hub:
+        hub.add("org/model", {"m.gguf": content})
+        digest = hashlib.sha256(content).hexdigest()
+        address = f"{hub.url}/org/model/resolve/main/m.gguf#sha256={digest}"
+        for moment in sorted(random.sample(range(len(content) * 95 // 100), kills)):
+            process = await fetching_process(address, partial)
+            try:
+                # What came before is not sent again, so the moments are positions in the file as well.
+                await asyncio.wait_for(hub.transmission.wait_for(max(moment, hub.sent + 1)), 60)
+            finally:
+                process.kill()
+                await process.communicate()
+            assert process.returncode == -9, "it had ended before it was killed"
+        process = await fetching_process(address, partial)
+        with contextlib.suppress(ProcessLookupError):
+            output, _ = await asyncio.wait_for(process.communicate(), 120)
+        assert output.decode() == digest, output
+        return Result(hub.sent, kills)
+
+
+async def _main(kills: int, size: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        content = random.Random().randbytes(size)  # noqa: S311 - no secret
+        result = await killed_again_and_again(content, Path(folder, "part"), kills=kills)
+        extra = result.sent / size - 1
+        sys.stdout.write(f"downloads: {kills} kills, the file is right, {100 * extra:.2f} % sent more than once\n")
+        assert extra <= 0.05
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--megabytes", type=int, default=256)
+    arguments = parser.parse_args()
+    asyncio.run(_main(arguments.kills, arguments.megabytes * 1_000_000))
