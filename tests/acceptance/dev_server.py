@@ -21,7 +21,7 @@ STOP_SECONDS = 30.0
 SMALL = ("--set", "context_length=512", "--set", "threads=1")
 """Settings for tests. Threads of engines that share cores wait for each other: two at a time would be slower by far."""
 SAME_EACH_TIME = {"temperature": 0, "cache_prompt": False}
-"""Parameters of answers that are compared. What a slot remembers was computed in other batches, and rounds otherwise."""
+"""Of answers that are compared. What a slot remembers was computed in other batches, and rounds otherwise."""
 
 
 class DevServer:

@@ -45,8 +45,7 @@ def test_attributes() -> None:
         "api_keys": ["secret"],
         "n_parallel": 3,
         "n_ctx": 3 * 4096,
-        "kv_unified": True,
-        "kv_unified_per_slot": 4096,
+        "kv_unified": False,
         "n_batch": 2048,
         "n_ubatch": 512,
         "n_gpu_layers": 999,
@@ -78,7 +77,7 @@ def test_arguments() -> None:
     assert flags() == [
         *("--host", "/run/engine.sock", "--alias", "a"),
         *("--model", "/models/a.gguf", "--parallel", "3"),
-        *("--ctx-size", "12288", "--kv-unified", "--kv-unified-per-slot", "4096"),
+        *("--ctx-size", "12288", "--no-kv-unified"),
         *("--batch-size", "2048", "--ubatch-size", "512", "--n-gpu-layers", "999"),
         *("--threads", "2", "--threads-batch", "2", "--cache-ram", "512", "--log-verbosity", "2"),
         *("--fit", "off", "--check-tensors", "--no-ui", "--no-slots", "--offline"),
