@@ -57,8 +57,9 @@ def _serve(attributes: dict[str, Any]) -> NoReturn:
         setattr(owner, name, convert(xllamacpp, value) if convert else value)
     try:
         _server = xllamacpp.Server(params)
-    except RuntimeError:  # the reason is on standard error already, in llama.cpp's words
-        os._exit(EXIT_REFUSED)
+    except RuntimeError:
+        # The reason goes to standard error, in llama.cpp's words and from a thread of its own: a proper exit awaits it.
+        sys.exit(EXIT_REFUSED)
     sys.stdin.buffer.read()
     os._exit(0)  # nothing to save: the destructor would wait for running requests
 
