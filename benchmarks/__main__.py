@@ -10,7 +10,10 @@ from rich.console import Console
 
 from benchmarks.result import Result
 
-BENCHMARKS = {"streams": "total rate of 8 streaming chats decoded together, against one"}
+BENCHMARKS = {
+    "streams": "total rate of 8 streaming chats decoded together, against one",
+    "models": "downloads against hf and curl; headers against the gguf package; warm starts against hashing",
+}
 
 
 @click.command()

@@ -24,7 +24,7 @@ from podworker.models.reference import parse_reference
 from podworker.models.remote import list_remote
 
 _ROOT = Path(__file__).parents[1]
-_REPO = "org/model"
+REPO = "org/model"
 _MB = 1_000_000
 
 
@@ -35,7 +35,7 @@ def measure(*, megabytes: int = 1000, rounds: int = 3) -> dict[str, float]:
         folder = Path(name)
         file = folder / "model-Q4_K_M.gguf"
         _write_random(file, megabytes)
-        with _hub(file) as address:
+        with hub(file) as address:
             # One after the other in each round, so that whatever else the machine does hits all of them alike.
             for _ in range(rounds):
                 for program, run in _programs(address, file.name).items():
@@ -53,11 +53,11 @@ def _programs(address: str, name: str) -> dict[str, Callable[[Path], None]]:
 
     def hf(target: Path) -> None:
         settings = {"HF_ENDPOINT": address, "HF_HOME": str(target / "home"), "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
-        command = [str(Path(sys.executable).with_name("hf")), "download", _REPO, name, "--local-dir", str(target)]
+        command = [str(Path(sys.executable).with_name("hf")), "download", REPO, name, "--local-dir", str(target)]
         _run(command, {**settings, "HF_HUB_DISABLE_PROGRESS_BARS": "1"})
 
     def curl(target: Path) -> None:
-        _run(["curl", "-sSfL", "-o", str(target / name), f"{address}/{_REPO}/resolve/main/{name}"])
+        _run(["curl", "-sSfL", "-o", str(target / name), f"{address}/{REPO}/resolve/main/{name}"])
 
     return {"podworker": podworker, "hf download": hf, "curl": curl}
 
@@ -83,7 +83,7 @@ def _note_transfer(found: dict[str, list[float]], megabytes: int, address: str, 
 
 async def _fetch(address: str, target: Path) -> None:
     settings = load_settings(hf_endpoint=address)
-    [file] = await list_remote(parse_reference(_REPO), settings)
+    [file] = await list_remote(parse_reference(REPO), settings)
     await download(file, target, on_progress=lambda _: None, options=TransferOptions.of(settings))
 
 
@@ -94,9 +94,10 @@ def _write_random(path: Path, megabytes: int) -> None:
 
 
 @contextmanager
-def _hub(file: Path) -> Iterator[str]:
+def hub(file: Path) -> Iterator[str]:
+    """A local hub, in a process of its own, that has `file` in `REPO`; its address."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.hub_server", _REPO, str(file)],
+        [sys.executable, "-m", "tests.hub_server", REPO, str(file)],
         cwd=_ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
