@@ -114,6 +114,7 @@ async def test_a_broken_model_ends_the_worker_with_the_reason(tmp_path: Path) ->
         assert await subject.exit_code() == 1
         assert "broken.gguf is not a GGUF file: it starts with b'hell'" in subject.output
         assert "Traceback" not in subject.output
+        assert subject.emulator.platform.registry.workers["w1"].unhealthy, "RunPod is told"
         assert os.listdir(tmp_path) == ["broken.gguf"]
 
 

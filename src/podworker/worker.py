@@ -11,7 +11,7 @@ from typing import Any
 from podworker.configuration import Settings, load_settings, machine
 from podworker.errors import StartupError, WorkerError
 from podworker.gateway.handler import ClassicFunction, FunctionHandler, Handler
-from podworker.gateway.sdk import load_sdk
+from podworker.gateway.sdk import load_sdk, report_unhealthy
 from podworker.monitoring import logs, phases
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ def serve(handler: Handler | ClassicFunction | None = None, *, concurrency: int 
         asyncio.run(_serve(_as_handler(handler, concurrency), values))
     except WorkerError as error:
         logger.critical("%s", error)
+        if machine.is_serverless():
+            report_unhealthy(error)
         raise SystemExit(1) from None
 
 

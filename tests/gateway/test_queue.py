@@ -56,6 +56,7 @@ def test_the_sdk_internals_that_the_door_relies_on() -> None:
         rp_http.stream_result: ["session", "job_data", "job"],
         rp_ping.Heartbeat.process_loop: ["mirror", "test"],
         rp_fitness.run_fitness_checks: [],
+        rp_fitness._report_unhealthy: ["check", "reason"],
         AsyncClientSession: ["args", "kwargs"],
     }
     found = {function: list(inspect.signature(function).parameters) for function in expected}

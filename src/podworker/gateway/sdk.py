@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from podworker.configuration import machine
+from podworker.errors import WorkerError
 
 FITNESS_MODULE = "runpod.serverless.modules.rp_fitness"
 
@@ -28,6 +29,14 @@ def load_sdk() -> Any:  # noqa: ANN401 - the SDK has no types
     _import_later("paramiko")
     with _without_survey():
         return importlib.import_module(FITNESS_MODULE)
+
+
+def report_unhealthy(error: WorkerError) -> None:
+    """Tell RunPod that this worker cannot work, and why, as a failed fitness check of the SDK's own does.
+
+    It never raises, and takes a few seconds at most; nothing is sent where there is no platform.
+    """
+    load_sdk()._report_unhealthy(error.error_code, error.message)  # noqa: SLF001 - named in tests/gateway/test_queue.py
 
 
 def _import_later(name: str) -> None:
