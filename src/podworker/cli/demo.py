@@ -6,7 +6,6 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
 
 import click
 from rich.console import Console
@@ -132,14 +131,15 @@ def _print_table(timing: Timing) -> None:
 def _rows(timing: Timing) -> list[tuple[str, str]]:
     at = timing.cold_start
     launch, engine, loaded = (at.get(phase, 0.0) for phase in ("launch", "engine start", "model load"))
+    fetched = at.get("model", launch)
     rate = (timing.tokens - 1) / timing.decode if timing.decode and timing.tokens > 1 else 0.0
-    rows: list[tuple[str, Any]] = [
+    return [
         ("worker process: Python, settings", f"{launch:.2f} s"),
-        ("engine start", f"{engine - launch:.2f} s"),
+        *([("model download", f"{fetched - launch:.2f} s")] if "model" in at else []),
+        ("engine start", f"{engine - fetched:.2f} s"),
         ("model load", f"{loaded - engine:.2f} s"),
         ("RunPod SDK import (beside both)", f"{at.get('RunPod SDK import', 0.0) - launch:.2f} s"),
         ("cold start in all", f"{at.get('ready', 0.0):.2f} s"),
         ("time to first token", f"{timing.first_token:.2f} s"),
         (f"decode, {timing.tokens} tokens", f"{rate:.1f} tokens/s"),
     ]
-    return rows

@@ -35,7 +35,7 @@ def listing(entries: Sequence[Entry], roots: Sequence[Path]) -> RenderableType:
         name = "\n".join([*entry.references, f"[dim]{entry.name}[/dim]"])
         table.add_row(name, size, entry.quantization or "-", _last_use(entry), _CONDITIONS[entry.condition])
     total = size_text(sum(entry.model.record.size for entry in entries))
-    return Group(table, f"\n{where}\n{len(entries)} models, {total}")
+    return Group(table, f"\n{where}\n{len(entries)} {'model' if len(entries) == 1 else 'models'}, {total}")
 
 
 def _last_use(entry: Entry) -> str:
