@@ -1,4 +1,4 @@
-"""Kills a downloading process at random moments: `python -m models.killing [--kills N] [--megabytes N]`."""
+"""Kills a downloading process at random moments: `scripts/soak downloads [--kills N] [--megabytes N]`."""
 
 import argparse
 import asyncio
@@ -58,7 +58,7 @@ async def _main(kills: int, size: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="scripts/soak downloads", description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--megabytes", type=int, default=256)
     arguments = parser.parse_args()
