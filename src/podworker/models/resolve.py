@@ -123,7 +123,7 @@ class Finder:
         found = await asyncio.to_thread(self.find, reference) or await asyncio.to_thread(self._rechecked, reference)
         while found is None:
             model = await self.pull(reference, retry=retry)
-            found = _used(self.stores[0], model)
+            found = await asyncio.to_thread(_used, self.stores[0], model)
         return found
 
     async def pull(self, reference: ModelReference, *, retry: bool = False) -> StoredModel:
