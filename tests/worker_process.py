@@ -69,7 +69,7 @@ class Worker:
         async with asyncio.timeout(SECONDS):
             self.output += (await self.process.stdout.read()).decode()
             code = await self.process.wait()
-        assert psutil.wait_procs(self._children, timeout=5)[1] == []
+        assert psutil.wait_procs(self._children, timeout=30)[1] == []
         return code
 
 

@@ -69,7 +69,7 @@ def test_worker_killed_and_its_job_done_by_another(own_dev: DevServer) -> None:
 
     worker.send_signal(signal.SIGKILL)
 
-    _, orphans = psutil.wait_procs(children, timeout=5)
+    _, orphans = psutil.wait_procs(children, timeout=30)
     assert orphans == []
     wait_until(lambda: status(own_dev, job)["status"] == "COMPLETED", seconds=120)
     assert status(own_dev, job)["workerId"] != first

@@ -74,7 +74,7 @@ def only_job(emulator: Emulator) -> Job:
 
 
 async def until_final(job: Job) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await job.news.wait_until(lambda: job.state.final)
 
 
@@ -152,7 +152,7 @@ async def test_texts_are_passed_on_as_they_come(client: openai.AsyncOpenAI, work
     job_id = await worker.take_id()
     for text in ("a", "b"):
         await worker.stream(job_id, event(text))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await stream.texts.get() == text
     await worker.stream(job_id, event("c") + event("d") + "data: [DONE]\n\n")
     await worker.done(job_id, output=[])

@@ -7,6 +7,7 @@ import pytest
 from podworker.errors import ChecksumMismatch, DownloadFailed, ModelAccessDenied, ModelNotFound
 from podworker.models.downloader import TransferOptions, download
 from podworker.models.journal import journal_path
+from podworker.models.progress import Progress
 from podworker.models.reference import parse_reference
 from podworker.models.remote import list_remote
 from tests.hub_server import TOKEN, HubServer, Kind
@@ -125,8 +126,11 @@ async def test_wrong_bytes_are_refused_and_fetched_anew(hub: HubServer, content:
 async def test_an_attempt_that_was_stopped_is_gone_on_with(hub: HubServer, content: bytes, tmp_path: Path) -> None:
     file = await hub_file(hub, content)
     hub.transmission.hold_at(3_000_000)
-    running = asyncio.create_task(fetch(file, tmp_path / "part"))
-    await hub.transmission.wait_for(3_000_000)
+    arrived: list[Progress] = []
+    running = asyncio.create_task(download(file, tmp_path / "part", on_progress=arrived.append, options=IMPATIENT))
+    async with asyncio.timeout(30):
+        while not (arrived and arrived[-1].done > 2_500_000):  # noqa: ASYNC110 - progress is told by a call
+            await asyncio.sleep(0.01)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

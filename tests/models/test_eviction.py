@@ -14,7 +14,7 @@ from podworker.models.store import Store, StoredModel
 from podworker.models.uses import Activity
 from tests.store_workers.local_files import LocalFiles
 
-SECONDS = 0.6
+SECONDS = 1.2
 SIZE = 400_000
 LIMIT = 1_000_000  # two models and what stands beside them
 

@@ -14,7 +14,7 @@ import pytest
 from podworker.models.lease import CLAIM_BYTES, Claim, Contender, Lease, LeaseLost, decode
 from podworker.models.owner import this_process
 
-SECONDS = 0.6
+SECONDS = 1.5
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.store_workers.byte_source import ByteSource, serving
 from tests.store_workers.processes import Reader, Workers, until
 
-SECONDS = 1.0
+SECONDS = 2.0
 SIZE = 3_000_000
 HALF = SIZE // 2
 

@@ -7,7 +7,7 @@ from podworker.models.lease import Claim, decode
 from podworker.models.owner import this_process
 from podworker.models.uses import Activity, Use, UseObserver, last_use
 
-SECONDS = 0.4
+SECONDS = 1.0
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -14,7 +14,7 @@ from podworker.models.lease import Contender
 from tests.store_workers.byte_source import ByteSource
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 1.0
+SECONDS = 2.0
 """Of a lease."""
 
 
