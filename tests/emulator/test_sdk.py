@@ -56,7 +56,7 @@ runpod.serverless.start({"handler": handler, "concurrency_modifier": lambda curr
 """
 
 GENERATOR = """
-import json, runpod
+import asyncio, json, runpod
 
 async def handler(job):
     given = job["input"]
@@ -70,6 +70,7 @@ async def handler(job):
         yield "data: [DONE]\\n\\n"
     for number in range(given.get("count", 0)):
         yield {"number": number}
+    await asyncio.sleep(given.get("rest", 0))
 
 runpod.serverless.start({"handler": handler, "return_aggregate_stream": True})
 """
@@ -91,7 +92,7 @@ seen["stream"] = list(job.stream())
 seen["status"] = job.status()
 job = endpoint.run({"count": 1})
 seen["output"] = job.output(timeout=60)
-job = endpoint.run({"input": {"count": 0, "openai_route": ""}, "policy": {"lowPriority": True}})
+job = endpoint.run({"input": {"rest": 600, "openai_route": ""}, "policy": {"lowPriority": True}})
 seen["cancel"] = job.cancel()
 seen["health"] = endpoint.health()
 seen["purge"] = endpoint.purge_queue()

@@ -198,3 +198,22 @@ async def test_pauses_grow_while_the_platform_fails(monkeypatch: pytest.MonkeyPa
 
     for pause, limit in zip(pauses, [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30], strict=True):
         assert limit / 2 <= pause <= limit
+
+
+@pytest.mark.parametrize("outcome", ["answer", "error"])
+async def test_a_poll_that_is_cancelled_as_it_ends_is_cancelled(outcome: str) -> None:
+    answer: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+
+    async def ask() -> list[str]:
+        return await answer
+
+    poll = asyncio.create_task(Backoff().poll(ask))
+    await asyncio.sleep(0)
+    if outcome == "answer":
+        answer.set_result([])
+    else:
+        answer.set_exception(ConnectionError())
+    poll.cancel()
+    await asyncio.wait([poll], timeout=10)
+
+    assert poll.cancelled()

@@ -36,6 +36,8 @@ RATE_LIMIT_SECONDS = 5.0
 """The SDK's own wait after a 429."""
 POLL_FLOOR_SECONDS = 0.2
 """Between two polls that the platform answered empty at once instead of holding them."""
+LAST_ANSWER_SECONDS = 0.05
+"""For reading an answer that has reached this machine already when the door closes: it may hold a job."""
 POLL_LIMIT_SECONDS = 90.0
 """The SDK gives up a poll after this long (rp_scale.JobScaler)."""
 
@@ -92,10 +94,12 @@ class QueueDoor:
         return 0
 
     async def _unless_closing(self, awaitable: Coroutine[Any, Any, T]) -> T | None:
-        """Wait for something, or until the door is closing; None then. What is there at that moment is not lost."""
+        """Wait for something, or until the door is closing; None then. What is just coming in is not lost."""
         task, closing = asyncio.create_task(awaitable), asyncio.create_task(self._closing.wait())
         try:
             await asyncio.wait([task, closing], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await asyncio.wait([task], timeout=LAST_ANSWER_SECONDS)
         finally:
             closing.cancel()
             task.cancel()
@@ -167,7 +171,10 @@ class Backoff:
         """Ask once; None where there is no answer."""
         began = asyncio.get_running_loop().time()
         try:
-            answer = await asyncio.wait_for(ask(), POLL_LIMIT_SECONDS)
+            # Not wait_for: in Python 3.11 it forgets a cancellation that comes together with the answer or an error, as
+            # it does when the platform vanishes, and whoever cancelled waits for ever.
+            async with asyncio.timeout(POLL_LIMIT_SECONDS):
+                answer = await ask()
         except TooManyRequests:
             await asyncio.sleep(RATE_LIMIT_SECONDS)
             return None
