@@ -60,9 +60,7 @@ async def send(request: web.Request, value: object, *, undo: Callable[[], None])
     try:
         await response.prepare(request)
         await response.write_eof()
-    except (
-        BaseException
-    ):  # whatever stopped the writing (mostly CancelledError or ConnectionResetError), nobody read it
+    except BaseException:  # mostly CancelledError or ConnectionResetError; whatever it was, nobody read the answer
         undo()
         raise
     return response
