@@ -149,6 +149,21 @@ async def test_a_crash_fails_the_running_request_and_is_repaired() -> None:
         supervision.cancel()
 
 
+async def test_a_crash_while_it_is_started_again_is_repaired_too() -> None:
+    async with running(restarts=2) as engine:
+        await engine.loaded()
+        supervision = asyncio.create_task(engine.supervise())
+        assert engine.pid is not None
+        first = engine.pid
+        os.kill(first, signal.SIGKILL)
+        await eventually(lambda: engine.pid != first)
+        os.kill(engine.pid, signal.SIGKILL)
+
+        assert await complete(engine)
+        assert not supervision.done()
+        supervision.cancel()
+
+
 async def test_an_engine_that_crashes_too_often_is_given_up() -> None:
     async with running(restarts=1) as engine:
         await engine.loaded()

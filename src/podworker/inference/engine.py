@@ -189,7 +189,6 @@ class Engine:
             if status is not None:
                 phases.mark("engine start")
             if process.exited.done():
-                self.state = EngineState.STOPPED
                 raise ModelLoadFailed(f"The model {self._options.model.name} cannot be loaded: {process.failure()}.")
             await asyncio.sleep(PROBE_SECONDS)
         process.forget_load()
