@@ -92,7 +92,7 @@ seen["stream"] = list(job.stream())
 seen["status"] = job.status()
 job = endpoint.run({"count": 1})
 seen["output"] = job.output(timeout=60)
-# The stock loop ignores a stop that comes between the take and the start of a job: then it runs these seconds to the end.
+# The stock loop ignores a stop that comes between the take and the start of a job, which then runs to its end.
 job = endpoint.run({"input": {"rest": 5, "openai_route": ""}, "policy": {"lowPriority": True}})
 seen["cancel"] = job.cancel()
 seen["health"] = endpoint.health()
