@@ -14,7 +14,6 @@ STABLE = {
     "InvalidInput": ("invalid_input", "invalid_request_error", 400, False),
     "UnknownRoute": ("unknown_route", "invalid_request_error", 404, False),
     "ContextLengthExceeded": ("context_length_exceeded", "invalid_request_error", 400, False),
-    "InputTooLarge": ("input_too_large", "invalid_request_error", 413, False),
     "HandlerFailed": ("handler_failed", "server_error", 500, False),
     "InvalidOutput": ("invalid_output", "server_error", 500, False),
     "WorkerStopping": ("worker_stopping", "server_error", 503, True),

@@ -7,8 +7,7 @@ message is one plain sentence or two that tell the reader what to do.
     WorkerError
     ├── InvalidInput                 the request is wrong: the client must change it
     │   ├── UnknownRoute
-    │   ├── ContextLengthExceeded
-    │   └── InputTooLarge
+    │   └── ContextLengthExceeded
     ├── HandlerFailed                the handler raised something else
     ├── InvalidOutput                the handler returned what cannot be posted
     ├── WorkerStopping               the worker is shutting down
@@ -92,13 +91,6 @@ class ContextLengthExceeded(InvalidInput):
     """The prompt has more tokens than the context holds."""
 
     code = "context_length_exceeded"
-
-
-class InputTooLarge(InvalidInput):
-    """The body is over the size limit."""
-
-    code = "input_too_large"
-    status = 413
 
 
 class HandlerFailed(WorkerError):
