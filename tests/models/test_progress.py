@@ -68,5 +68,5 @@ def test_a_bar_in_a_terminal_only() -> None:
         show(Progress("model.gguf", 100, 100, 1))
     seen = b""
     with os.fdopen(main, "rb", buffering=0) as screen:
-        while b"model.gguf" not in seen:  # the terminal hands on what was written to it bit by bit; at its end it raises
+        while b"model.gguf" not in seen:  # a terminal hands on what was written bit by bit, and raises at its end
             seen += screen.read(65536)
