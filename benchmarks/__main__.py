@@ -12,6 +12,9 @@ from benchmarks.result import Result
 
 BENCHMARKS = {
     "streams": "total rate of 8 streaming chats decoded together, against one",
+    "queue": "jobs a second through podworker's loop and the stock SDK's, against the ideal",
+    "stream": "token rate of a stream over a slow link, against a fast one",
+    "coldstart": "process start to the first job taken: podworker against the stock SDK",
     "models": "downloads against hf and curl; headers against the gguf package; warm starts against hashing",
 }
 

@@ -25,6 +25,7 @@ class Worker:
         self._session = session
         self.output = ""
         self._children: list[psutil.Process] = []
+        self._listening: asyncio.Task[None] | None = None
 
     async def ready(self) -> None:
         await self.printed("Cold start:")
@@ -38,6 +39,20 @@ class Worker:
                 line = await self.process.stdout.readline()
                 assert line, f"it ended without printing {text!r}:\n{self.output}"
                 self.output += line.decode()
+
+    def listen(self) -> None:
+        """Read what it prints from now on, so that it never waits for a reader."""
+        self._listening = asyncio.create_task(self._listen())
+
+    async def drained(self) -> None:
+        """Everything that it printed is read. It must have ended."""
+        if self._listening is not None:
+            await self._listening
+
+    async def _listen(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.output += line.decode()
 
     async def run(self, job_input: object) -> str:
         async with self._session.post(f"{self.emulator.base_url}/run", json={"input": job_input}) as answer:
@@ -74,9 +89,11 @@ class Worker:
 
 
 @asynccontextmanager
-async def worker(tmp_path: Path, arguments: Sequence[str], **environment: str) -> AsyncIterator[Worker]:
+async def worker(
+    tmp_path: Path, arguments: Sequence[str], *, poll_seconds: float = 20.0, **environment: str
+) -> AsyncIterator[Worker]:
     """Run Python with these arguments as a worker, and make sure that it is gone at the end."""
-    async with Emulator(port=0) as emulator, aiohttp.ClientSession() as session:
+    async with Emulator(port=0, poll_seconds=poll_seconds) as emulator, aiohttp.ClientSession() as session:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,
@@ -85,9 +102,11 @@ async def worker(tmp_path: Path, arguments: Sequence[str], **environment: str) -
             stdout=PIPE,
             stderr=STDOUT,
         )
+        subject = Worker(process, emulator, session)
         try:
-            yield Worker(process, emulator, session)
+            yield subject
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+            await subject.drained()

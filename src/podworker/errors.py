@@ -9,8 +9,14 @@ message is one plain sentence or two that tell the reader what to do.
     │   ├── UnknownRoute
     │   └── ContextLengthExceeded
     ├── HandlerFailed                the handler raised something else
+    ├── ReturnedError                the handler returned or yielded {"error": …}
+    ├── JobTimedOut                  the job ran longer than JOB_TIMEOUT_SECONDS
     ├── InvalidOutput                the handler returned what cannot be posted
+    │   └── ResultTooLarge
+    ├── StorageFailed                the bucket did not take a large result
     ├── WorkerStopping               the worker is shutting down
+    ├── DeliveryFailed               the platform did not take a result
+    │   └── ResultRefused
     ├── EngineError                  the engine failed while it ran
     │   ├── EngineCrashed
     │   └── EngineUnavailable
@@ -47,18 +53,35 @@ class WorkerError(Exception):
         message: What went wrong and what to do, in plain sentences.
         param: The path of the field at fault, such as `messages.0.content`.
         code: Replaces the class's `code`.
+        status: Replaces the class's `status`.
+        retryable: Replaces the class's `retryable`.
+        refresh_worker: Replaces the class's `refresh_worker`.
     """
 
     code: ClassVar[str] = "worker_error"
-    type: ClassVar[str] = "server_error"
-    status: ClassVar[int] = 500
-    retryable: ClassVar[bool] = False
+    type: str = "server_error"
+    status: int = 500
+    retryable: bool = False
+    refresh_worker: bool = False
+    """The worker is beyond repair: RunPod is asked to replace it after this job."""
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        status: int | None = None,
+        retryable: bool | None = None,
+        refresh_worker: bool | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.error_code = code or self.code
+        self.status = self.status if status is None else status
+        self.retryable = self.retryable if retryable is None else retryable
+        self.refresh_worker = self.refresh_worker if refresh_worker is None else refresh_worker
 
     def body(self) -> ErrorBody:
         """The error as a JSON object."""
@@ -99,10 +122,37 @@ class HandlerFailed(WorkerError):
     code = "handler_failed"
 
 
+class ReturnedError(WorkerError):
+    """The handler returned, or yielded, an `error`; its own `code` and so on win."""
+
+    code = "handler_error"
+
+
+class JobTimedOut(WorkerError, TimeoutError):
+    """The job ran longer than `JOB_TIMEOUT_SECONDS` and was stopped."""
+
+    code = "job_timed_out"
+    status = 504
+
+
 class InvalidOutput(WorkerError):
-    """The handler returned what cannot be posted."""
+    """The handler returned what JSON cannot carry; the message names the place."""
 
     code = "invalid_output"
+
+
+class ResultTooLarge(InvalidOutput):
+    """The result, or a chunk of it, is larger than RunPod takes, and no bucket is set that could hold it."""
+
+    code = "result_too_large"
+
+
+class StorageFailed(WorkerError):
+    """A result that is too large to be posted could not be put into its bucket."""
+
+    code = "storage_failed"
+    status = 502
+    retryable = True
 
 
 class WorkerStopping(WorkerError):
@@ -111,6 +161,21 @@ class WorkerStopping(WorkerError):
     code = "worker_stopping"
     status = 503
     retryable = True
+
+
+class DeliveryFailed(WorkerError):
+    """The platform did not take a result, for longer than it was tried."""
+
+    code = "delivery_failed"
+    status = 502
+    retryable = True
+
+
+class ResultRefused(DeliveryFailed):
+    """The platform refuses a result, and would refuse it again."""
+
+    code = "result_refused"
+    retryable = False
 
 
 class EngineError(WorkerError):

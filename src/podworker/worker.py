@@ -6,7 +6,7 @@ import signal
 from collections.abc import Coroutine, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from podworker.configuration import Settings, load_settings, machine
 from podworker.errors import StartupError, WorkerError
@@ -14,7 +14,14 @@ from podworker.gateway.handler import ClassicFunction, FunctionHandler, Handler
 from podworker.gateway.sdk import load_sdk, report_unhealthy
 from podworker.monitoring import logs, phases
 
+if TYPE_CHECKING:
+    from podworker.gateway.queue import QueueDoor
+    from podworker.gateway.sdk_scheduler import SdkDoor
+
 logger = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What ends a worker."""
 
 command_line_settings: ContextVar[Mapping[str, Any]] = ContextVar("command_line_settings", default=MappingProxyType({}))
 """Settings from the options of `podworker serve`, for whichever handler file calls `serve` in its turn."""
@@ -34,12 +41,16 @@ def serve(handler: Handler | ClassicFunction | None = None, *, concurrency: int 
     try:
         values = load_settings(**{**command_line_settings.get(), **settings})
         logs.configure(values.log_level)
-        asyncio.run(_serve(_as_handler(handler, concurrency), values))
+        earlier = {number: signal.getsignal(number) for number in SIGNALS}
+        received = asyncio.run(_serve(_as_handler(handler, concurrency), values))
     except WorkerError as error:
         logger.critical("%s", error)
         if machine.is_serverless():
             report_unhealthy(error)
         raise SystemExit(1) from None
+    wanted = earlier.get(received) if received else None
+    if callable(wanted) and wanted is not signal.default_int_handler:
+        wanted(received, None)  # what the user's own program does on this signal, now that the jobs are done
 
 
 def _as_handler(handler: Handler | ClassicFunction | None, concurrency: int) -> Handler:
@@ -50,7 +61,8 @@ def _as_handler(handler: Handler | ClassicFunction | None, concurrency: int) -> 
     return handler if isinstance(handler, Handler) else FunctionHandler(handler, concurrency=concurrency)
 
 
-async def _serve(handler: Handler, settings: Settings) -> None:
+async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
+    """Run it; the signal that ended it, if it was one."""
     if not machine.is_serverless():
         raise StartupError(
             "This is not a RunPod worker: RUNPOD_WEBHOOK_GET_JOB is not set. To run the worker on this machine, "
@@ -59,8 +71,14 @@ async def _serve(handler: Handler, settings: Settings) -> None:
     phases.mark("settings")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    received: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        received.append(number)
+        stopping.set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop, number)
     try:
         handler.launch(settings)
         phases.mark("launch")
@@ -69,6 +87,7 @@ async def _serve(handler: Handler, settings: Settings) -> None:
     finally:
         await handler.stop()
     logger.info("Stopped")
+    return received[0] if received else None
 
 
 async def _load(handler: Handler) -> None:
@@ -85,12 +104,12 @@ async def _check_machine() -> None:
 
 async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event) -> None:
     """Run jobs until a signal comes, or until the handler can answer no more of them."""
-    from podworker.gateway.queue import QueueDoor, start_heartbeat  # noqa: PLC0415 - see _check_machine
+    from podworker.gateway.heartbeat import start_heartbeat  # noqa: PLC0415 - see _check_machine
 
     start_heartbeat()
     phases.mark("ready")
     logger.info("%s", phases.report())
-    door = QueueDoor(handler, drain_seconds=settings.drain_seconds)
+    door = _queue_door(handler, settings)
     watching = asyncio.create_task(handler.watch())
     serving = asyncio.create_task(door.serve())
     for task in (watching, serving):
@@ -101,6 +120,16 @@ async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event) -
     if watching.done():
         await watching  # raises why the handler gave up
     watching.cancel()
+
+
+def _queue_door(handler: Handler, settings: Settings) -> "QueueDoor | SdkDoor":
+    if settings.scheduler == "sdk":
+        from podworker.gateway.sdk_scheduler import SdkDoor  # noqa: PLC0415 - hardly ever used
+
+        return SdkDoor(handler, drain_seconds=settings.drain_seconds)
+    from podworker.gateway.queue import QueueDoor  # noqa: PLC0415 - see _check_machine
+
+    return QueueDoor(handler, drain_seconds=settings.drain_seconds)
 
 
 async def _unless_stopping(loading: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bool:

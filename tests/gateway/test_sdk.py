@@ -19,10 +19,16 @@ print(fitness.__name__)
 print("paramiko.transport" in sys.modules)
 import paramiko
 print(paramiko.RSAKey.__name__)
+print("tomlkit.api" in sys.modules)
+import tomlkit
+print(tomlkit.dumps({}) == "")
+print("cpuinfo.cpuinfo" in sys.modules)
 import cpuinfo
 print("arch" in cpuinfo.get_cpu_info())
 """
-    assert run(code).split() == ["runpod.serverless.modules.rp_fitness", "False", "RSAKey", "True"]
+    module, *facts = run(code).split()
+    assert module == "runpod.serverless.modules.rp_fitness"
+    assert facts == ["False", "RSAKey", "False", "True", "False", "True"]
 
 
 def test_the_cpu_is_not_surveyed() -> None:

@@ -42,6 +42,7 @@ def _lower_case(value: object) -> object:
 
 
 WebAddress = Annotated[str, AfterValidator(_web_address), WithJsonSchema({"type": "string", "format": "uri"})]
+Scheduler = Annotated[Literal["podworker", "sdk"], BeforeValidator(_lower_case)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)]
 
 
@@ -274,12 +275,55 @@ class Settings(BaseSettings):
         le=86_400,
     )
 
+    scheduler: Scheduler = setting(
+        "Worker",
+        "podworker",
+        "Whose loop takes jobs from RunPod's queue: `podworker`, or `sdk` for the RunPod SDK's own, which is slower.",
+    )
+    job_timeout_seconds: float | None = setting(
+        "Worker",
+        None,
+        "Seconds that one job may run before it is stopped and failed. Unset: only RunPod's own limit holds, the "
+        "endpoint's execution timeout.",
+        gt=0,
+        le=604_800,
+    )
     drain_seconds: float = setting(
         "Worker",
         300,
         "Seconds that running jobs may take to finish after SIGTERM before they are failed.",
         ge=0,
         le=86_400,
+    )
+
+    bucket_endpoint_url: WebAddress | None = setting(
+        "Large results",
+        None,
+        "The S3 API, or the bucket's own address, that takes results too large for RunPod. The same variables as those "
+        "of RunPod's `rp_upload`. A job's own `s3Config` wins.",
+    )
+    bucket_access_key_id: SecretStr | None = setting(
+        "Large results",
+        None,
+        "The access key of that bucket; it needs the right to write, and to read for the links that are given out.",
+    )
+    bucket_secret_access_key: SecretStr | None = setting(
+        "Large results",
+        None,
+        "The secret that belongs to the access key.",
+    )
+    bucket_name: str | None = setting(
+        "Large results",
+        None,
+        "The bucket. Unset: month and year, such as `08-26`, as `rp_upload` names it; where the address is the "
+        "bucket's own, that is a folder in it.",
+    )
+    bucket_url_seconds: int = setting(
+        "Large results",
+        604_800,
+        "Seconds that the link to such a result works. S3 allows 7 days at most.",
+        ge=1,
+        le=604_800,
     )
 
     log_level: LogLevel = setting(

@@ -1,27 +1,22 @@
 """The queue door: jobs from RunPod, through the parts of its SDK.
 
-The SDK is the transport: its session, URLs, retries and heartbeat. Its loop is not used: it sleeps while it is full,
-waits for the next poll to end on shutdown, and writes prompts to the log. `tests/gateway/test_queue.py` names each SDK
-internal that is relied on here.
+The SDK is the transport: its session, URLs and heartbeat. Its loop is not used: it sleeps while it is full, waits for
+the next poll to end on shutdown, and writes prompts to the log. `tests/gateway/test_queue.py` names each SDK internal
+that is relied on here.
 """
 
 import asyncio
 import logging
-import multiprocessing
-import os
-import random
-import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from runpod.http_client import AsyncClientSession, ClientSession, TooManyRequests
-from runpod.serverless.modules.rp_http import send_result, stream_result
+from runpod.http_client import AsyncClientSession, ClientSession
 from runpod.serverless.modules.rp_job import get_job, get_stop_signals
-from runpod.serverless.modules.rp_ping import Heartbeat
-from runpod.serverless.modules.worker_state import JobsProgress, PingJobMirror
+from runpod.serverless.modules.worker_state import JobsProgress
 
-from podworker.child import end_with_parent
-from podworker.errors import WorkerStopping
+from podworker.errors import DeliveryFailed, ResultRefused, WorkerStopping
+from podworker.gateway.backoff import Backoff
+from podworker.gateway.delivery import Delivery
 from podworker.gateway.dispatch import dispatch
 from podworker.gateway.handler import Handler
 from podworker.gateway.result import Result
@@ -30,20 +25,16 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FIRST_BACKOFF_SECONDS = 0.5
-LONGEST_BACKOFF_SECONDS = 30.0
-RATE_LIMIT_SECONDS = 5.0
-"""The SDK's own wait after a 429."""
-POLL_FLOOR_SECONDS = 0.2
-"""Between two polls that the platform answered empty at once instead of holding them."""
 LAST_ANSWER_SECONDS = 0.05
 """For reading an answer that has reached this machine already when the door closes: it may hold a job."""
-POLL_LIMIT_SECONDS = 90.0
-"""The SDK gives up a poll after this long (rp_scale.JobScaler)."""
+EARLY_STOP_SECONDS = 2.0
+"""How long a stop signal is kept for a job that is on its way here: the two come by different connections."""
 
 
 class QueueDoor:
     """Takes jobs as slots get free, runs them, posts their results.
+
+    A job's slot is free once its handler is done: the next job is taken while the result is being posted.
 
     Args:
         handler: What answers the jobs.
@@ -54,7 +45,9 @@ class QueueDoor:
         self._handler = handler
         self._drain_seconds = drain_seconds
         self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._running: set[str] = set()
         self._late: set[str] = set()
+        self._early_stops: dict[str, float] = {}
         self._slot_freed = asyncio.Event()
         self._closing = asyncio.Event()
         self._progress = JobsProgress()  # the SDK's: the heartbeat names the jobs in it
@@ -85,9 +78,13 @@ class QueueDoor:
                 self._begin(session, raw)
 
     async def _free_slots(self) -> int:
-        """Wait for a free slot; the number of them, or 0 once the door is closing."""
+        """Wait for a free slot; the number of them, or 0 once the door is closing.
+
+        While the platform takes no results, jobs are taken only until as many results wait as there are slots.
+        """
+        slots = self._handler.concurrency
         while not self._closing.is_set():
-            if (free := self._handler.concurrency - len(self._jobs)) > 0:
+            if (free := min(slots - len(self._running), 2 * slots - len(self._jobs))) > 0:
                 return free
             self._slot_freed.clear()
             await self._unless_closing(self._slot_freed.wait())
@@ -110,17 +107,30 @@ class QueueDoor:
         if not (isinstance(raw, dict) and isinstance(raw.get("id"), str)):
             logger.error("RunPod sent a job without an id; it cannot be answered")
             return
-        self._progress.add(raw["id"])
-        self._jobs[raw["id"]] = asyncio.create_task(self._run(session, raw), name=f"job {raw['id']}")
+        job_id = raw["id"]
+        stopped_at = self._early_stops.pop(job_id, None)
+        if stopped_at is not None and asyncio.get_running_loop().time() - stopped_at < EARLY_STOP_SECONDS:
+            logger.info("Job %s was stopped before it came", job_id)
+            return
+        if job_id in self._jobs:
+            logger.warning("RunPod sent job %s again, which runs here already", job_id)
+            return
+        self._progress.add(job_id)
+        self._running.add(job_id)
+        self._jobs[job_id] = asyncio.create_task(self._run(session, raw), name=f"job {job_id}")
 
     async def _run(self, session: ClientSession, raw: dict[str, Any]) -> None:
         """Run one job and post its result; a stopped job posts nothing, as in the SDK."""
         job_id = raw["id"]
+        delivery = Delivery(session, job_id)
         logger.info("Job %s started", job_id)
         try:
-            result = await self._result(session, raw)
-            await send_result(session, result.body(), raw, is_stream=result.streamed)
+            result = await self._result(raw, delivery)
+            self._free_slot(job_id)
+            await _deliver(delivery, result)
             logger.info("Job %s %s", job_id, "failed" if result.error else "done")
+        except DeliveryFailed as error:
+            logger.error("Job %s is lost: %s", job_id, error.message)  # noqa: TRY400 - the traceback says nothing more
         except asyncio.CancelledError:
             logger.info("Job %s stopped", job_id)
             raise
@@ -128,11 +138,15 @@ class QueueDoor:
             self._progress.remove(job_id)
             self._late.discard(job_id)
             del self._jobs[job_id]
-            self._slot_freed.set()
+            self._free_slot(job_id)
 
-    async def _result(self, session: ClientSession, raw: dict[str, Any]) -> Result:
+    def _free_slot(self, job_id: str) -> None:
+        self._running.discard(job_id)
+        self._slot_freed.set()
+
+    async def _result(self, raw: dict[str, Any], delivery: Delivery) -> Result:
         try:
-            return await dispatch(self._handler, raw, lambda chunk: stream_result(session, {"output": chunk}, raw))
+            return await dispatch(self._handler, raw, delivery)
         except asyncio.CancelledError:
             if raw["id"] not in self._late:
                 raise
@@ -145,66 +159,33 @@ class QueueDoor:
             for job_id in await backoff.poll(lambda: get_stop_signals(session)) or []:
                 if task := self._jobs.get(job_id):
                     task.cancel()
+                else:
+                    self._expect(job_id)
+
+    def _expect(self, job_id: str) -> None:
+        """A job is to be stopped that is not here: it may be on its way."""
+        now = asyncio.get_running_loop().time()
+        kept = {name: time for name, time in self._early_stops.items() if now - time < EARLY_STOP_SECONDS}
+        self._early_stops = {**kept, job_id: now}
 
     async def _drain(self) -> None:
         """Let the running jobs finish, then fail those that do not."""
         if not self._jobs:
             return
         logger.info("Stopping: %d running jobs have %g s to finish", len(self._jobs), self._drain_seconds)
-        _, late = await asyncio.wait(self._jobs.values(), timeout=self._drain_seconds)
-        if not late:
-            return
-        logger.warning("Stopping: %d jobs were not done in time and are failed", len(late))
-        self._late.update(self._jobs)
-        for task in late:
-            task.cancel()
-        await asyncio.wait(late)
+        await asyncio.wait(self._jobs.values(), timeout=self._drain_seconds)
+        if self._running:
+            logger.warning("Stopping: %d jobs were not done in time and are failed", len(self._running))
+            self._late.update(self._running)
+            for job_id in self._late:
+                self._jobs[job_id].cancel()
+        if self._jobs:  # what is being posted is given up in its own time
+            await asyncio.wait(self._jobs.values())
 
 
-class Backoff:
-    """Polls the platform, with growing pauses while it fails."""
-
-    def __init__(self) -> None:
-        self._pause = 0.0
-
-    async def poll(self, ask: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - the SDK's answer
-        """Ask once; None where there is no answer."""
-        began = asyncio.get_running_loop().time()
-        try:
-            # Not wait_for: in Python 3.11 it forgets a cancellation that comes together with the answer or an error, as
-            # it does when the platform vanishes, and whoever cancelled waits for ever.
-            async with asyncio.timeout(POLL_LIMIT_SECONDS):
-                answer = await ask()
-        except TooManyRequests:
-            await asyncio.sleep(RATE_LIMIT_SECONDS)
-            return None
-        except TimeoutError:
-            return None
-        except Exception as error:  # noqa: BLE001 - the SDK raises bare Exception; the platform's faults must not end us
-            self._pause = min(max(self._pause * 2, FIRST_BACKOFF_SECONDS), LONGEST_BACKOFF_SECONDS)
-            logger.warning("RunPod cannot be reached (%s); next try in about %g s", type(error).__name__, self._pause)
-            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-            return None
-        self._pause = 0.0
-        if not answer and asyncio.get_running_loop().time() - began < POLL_FLOOR_SECONDS:
-            await asyncio.sleep(POLL_FLOOR_SECONDS)
-        return answer
-
-
-def start_heartbeat() -> None:
-    """Start the SDK's heartbeat in a process of its own, which ends with this one.
-
-    The SDK's own start would leave it pinging for a worker that was killed.
-    """
-    mirror = PingJobMirror()
-    JobsProgress().set_mirror(mirror)
-    multiprocessing.Process(target=_ping, args=(os.getpid(), mirror), daemon=True, name="heartbeat").start()
-
-
-def _ping(parent: int, mirror: PingJobMirror) -> None:
-    end_with_parent(parent)
-    # The worker's event loop hears of signals through this descriptor; a signal to this process is not its business.
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    Heartbeat.process_loop(mirror)
+async def _deliver(delivery: Delivery, result: Result) -> None:
+    """Post a result; where RunPod refuses it, an error that says so."""
+    try:
+        await delivery.result(result.body(), streamed=result.streamed)
+    except ResultRefused as error:
+        await delivery.result(Result(error=error).body(), streamed=result.streamed)

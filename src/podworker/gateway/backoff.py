@@ -1,0 +1,57 @@
+"""Polls of the platform, with growing pauses while it fails."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from runpod.http_client import TooManyRequests
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FIRST_BACKOFF_SECONDS = 0.5
+LONGEST_BACKOFF_SECONDS = 30.0
+RATE_LIMIT_SECONDS = 5.0
+"""The SDK's own wait after a 429 (rp_scale.JobScaler)."""
+POLL_FLOOR_SECONDS = 0.2
+"""Between two polls that the platform answered empty at once instead of holding them."""
+POLL_LIMIT_SECONDS = 90.0
+"""The SDK gives up a poll after this long (rp_scale.JobScaler)."""
+
+
+class Backoff:
+    """Asks the platform again and again. What it counts is of one kind of poll."""
+
+    def __init__(self) -> None:
+        self._pause = 0.0
+
+    async def poll(self, ask: Callable[[], Awaitable[T]]) -> T | None:
+        """Ask once; None where there is no answer."""
+        began = asyncio.get_running_loop().time()
+        try:
+            # Not wait_for: in Python 3.11 it forgets a cancellation that comes together with the answer or an error, as
+            # it does when the platform vanishes, and whoever cancelled waits for ever.
+            async with asyncio.timeout(POLL_LIMIT_SECONDS):
+                answer = await ask()
+        except TooManyRequests:
+            await _jittered(RATE_LIMIT_SECONDS)
+            return None
+        except TimeoutError:
+            return None
+        except Exception as error:  # noqa: BLE001 - the SDK raises bare Exception; the platform's faults must not end us
+            self._pause = min(max(self._pause * 2, FIRST_BACKOFF_SECONDS), LONGEST_BACKOFF_SECONDS)
+            logger.warning("RunPod cannot be reached (%s); next try in about %g s", type(error).__name__, self._pause)
+            await _jittered(self._pause)
+            return None
+        self._pause = 0.0
+        if not answer and asyncio.get_running_loop().time() - began < POLL_FLOOR_SECONDS:
+            await asyncio.sleep(POLL_FLOOR_SECONDS)
+        return answer
+
+
+async def _jittered(seconds: float) -> None:
+    """Wait for half of it to all of it, so that workers that failed together do not come back together."""
+    await asyncio.sleep(seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
