@@ -38,7 +38,7 @@ class Picture(BaseModel):
 def refused(value: object) -> InvalidInput:
     with pytest.raises(ValidationError) as caught:
         Picture.model_validate(value)
-    return invalid_input(caught.value, prefix="input")
+    return invalid_input(caught.value, value, prefix="input")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """From pydantic's errors to one sentence for each field."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -31,18 +31,19 @@ _ALLOWED: Mapping[str, str] = {
 """What is allowed, by pydantic's type of the error, with the names of its context. Others keep pydantic's words."""
 
 
-def invalid_input(error: ValidationError, *, prefix: str) -> InvalidInput:
+def invalid_input(error: ValidationError, value: Any, *, prefix: str) -> InvalidInput:  # noqa: ANN401 - any JSON value
     """All that is wrong with an input: each field once, what it got, what is allowed.
 
     Args:
         error: What pydantic found.
+        value: The input.
         prefix: The path of what was validated; empty where its fields are the client's own.
     """
     if (count := error.error_count()) > DESCRIBED_FAULTS:
         return InvalidInput(f"{count} values are wrong. Check the form of the request.", param=prefix or None)
     faults: dict[tuple[int | str, ...], list[Mapping[str, Any]]] = {}
     for detail in error.errors(include_url=False):
-        faults.setdefault(_field(detail["loc"]), []).append(detail)
+        faults.setdefault(_path(value, detail), []).append(detail)
     # A fault inside a field says more than that the field is of none of its other types.
     outer = {path[:length] for path in faults for length in range(len(path))}
     sentences = {_name(prefix, path): _fault(details) for path, details in faults.items() if path not in outer}
@@ -54,12 +55,31 @@ def _name(prefix: str, path: Sequence[int | str]) -> str:
     return ".".join([*filter(None, [prefix]), *(str(step) for step in path)])
 
 
-def _field(location: Sequence[int | str]) -> tuple[int | str, ...]:
-    """The path in the input, without the names of the types of a union that pydantic puts into it."""
-    types = ("str", "int", "float", "bool")
-    return tuple(
-        step for step in location if isinstance(step, int) or not (step in types or "[" in step or "-" in step)
-    )
+def _path(value: Any, detail: Mapping[str, Any]) -> tuple[int | str, ...]:  # noqa: ANN401
+    """Where in the input a fault is: pydantic's location without the names of types that it puts into it.
+
+    The input itself tells which steps are names of types: those that lead nowhere, or to another value than the one at
+    fault.
+    """
+    location = detail["loc"]
+    location, missing = (location[:-1], location[-1:]) if detail["type"] == "missing" else (location, ())
+    found = next((path for path, end in _walks(value, location) if end == detail["input"]), None)
+    if found is None:  # a key is at fault, or a validator of the user's own changed the value
+        found = max((path for path, _ in _walks(value, location)), key=len, default=())
+    return (*found, *missing)
+
+
+def _walks(value: Any, steps: Sequence[int | str]) -> Iterator[tuple[tuple[int | str, ...], Any]]:  # noqa: ANN401
+    """All ways to follow a location through a value, with their ends; those that follow more steps come first."""
+    if not steps:
+        yield (), value
+        return
+    step, rest = steps[0], steps[1:]
+    known: Any = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    if step in known:
+        yield from (((step, *path), end) for path, end in _walks(value[step], rest))
+    if isinstance(step, str):
+        yield from _walks(value, rest)
 
 
 def _fault(details: Sequence[Mapping[str, Any]]) -> str:
