@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from podworker.configuration import Settings, load_settings, machine
 from podworker.errors import StartupError, WorkerError
-from podworker.gateway.handler import ClassicFunction, FunctionHandler, Handler
+from podworker.gateway.function_handler import Function, FunctionHandler
+from podworker.gateway.handler import Handler
 from podworker.gateway.sdk import load_sdk, report_unhealthy
 from podworker.monitoring import logs, phases
 
@@ -27,7 +28,7 @@ command_line_settings: ContextVar[Mapping[str, Any]] = ContextVar("command_line_
 """Settings from the options of `podworker serve`, for whichever handler file calls `serve` in its turn."""
 
 
-def serve(handler: Handler | ClassicFunction | None = None, *, concurrency: int = 1, **settings: Any) -> None:  # noqa: ANN401
+def serve(handler: Handler | Function | None = None, *, concurrency: int = 1, **settings: Any) -> None:  # noqa: ANN401
     """Run a worker until RunPod stops it. Returns once SIGTERM or SIGINT came and the running jobs are done.
 
     Args:
@@ -48,12 +49,14 @@ def serve(handler: Handler | ClassicFunction | None = None, *, concurrency: int 
         if machine.is_serverless():
             report_unhealthy(error)
         raise SystemExit(1) from None
-    wanted = earlier.get(received) if received else None
+    if received is None:
+        return
+    wanted = earlier[received]
     if callable(wanted) and wanted is not signal.default_int_handler:
         wanted(received, None)  # what the user's own program does on this signal, now that the jobs are done
 
 
-def _as_handler(handler: Handler | ClassicFunction | None, concurrency: int) -> Handler:
+def _as_handler(handler: Handler | Function | None, concurrency: int) -> Handler:
     if handler is None:
         from podworker.inference.language_model import LanguageModel  # noqa: PLC0415 - other handlers do not need it
 

@@ -40,6 +40,12 @@ def is_serverless(environ: Mapping[str, str] | None = None) -> bool:
     return bool(environ.get("RUNPOD_WEBHOOK_GET_JOB"))
 
 
+def endpoint(environ: Mapping[str, str] | None = None) -> str | None:
+    """The id of the RunPod endpoint that this worker belongs to."""
+    environ = os.environ if environ is None else environ
+    return environ.get("RUNPOD_ENDPOINT_ID") or None
+
+
 def volume(root: Path = _ROOT, environ: Mapping[str, str] | None = None) -> Path:
     """The folder for files that should outlive this worker, such as models. It may not exist yet.
 

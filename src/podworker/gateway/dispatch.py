@@ -1,52 +1,162 @@
-"""One way for every job, from whichever door it came: parse → run → shape."""
+"""One way for every job, from whichever door it came: parse → run → shape → fit."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
-from podworker.errors import HandlerFailed, WorkerError
-from podworker.gateway.handler import Handler, returned_error
-from podworker.gateway.job import parse_job
-from podworker.gateway.result import Result, require_json
-from podworker.gateway.stream import Stream, pull, stopped
+from podworker.errors import HandlerFailed, JobTimedOut, WorkerError
+from podworker.gateway.chunks import fitting
+from podworker.gateway.handler import Handler
+from podworker.gateway.job import JobControl, no_deadline, parse_job
+from podworker.gateway.large_results import fitted
+from podworker.gateway.limits import Limits
+from podworker.gateway.progress import Progress
+from podworker.gateway.result import Result
+from podworker.gateway.returned_errors import returned_error
+from podworker.gateway.serialisation import Serialised, serialise, serialise_beside
+from podworker.gateway.stream import Stream, pull
+from podworker.monitoring.tracebacks import frames
 
 logger = logging.getLogger(__name__)
 
+STOP_SECONDS = 10.0
+"""How long a job that is stopped may take to clean up before the worker goes on without it."""
+MESSAGE_CHARACTERS = 10_000
+"""Of an exception's own text: enough for people, and far below what RunPod takes."""
 
-async def dispatch(handler: Handler, raw: Mapping[str, Any], post_chunk: Callable[[Any], Awaitable[None]]) -> Result:
+_abandoned: set[asyncio.Task[Result]] = set()
+"""Jobs that ignore that they were stopped: the event loop itself keeps no task alive."""
+
+
+class Channel(Protocol):
+    """What a door gives for one job."""
+
+    async def chunk(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Send one chunk of a streamed answer."""
+
+    async def progress(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Send how far the job is; a failure of this harms nobody."""
+
+
+async def dispatch(
+    handler: Handler,
+    raw: Mapping[str, Any],
+    channel: Channel,
+    *,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    deadline: Callable[[], datetime | None] = no_deadline,
+) -> Result:
     """Run one job to its end.
 
     Args:
         handler: What answers it.
         raw: The job as the platform sent it.
-        post_chunk: Takes each chunk of a streamed answer.
+        channel: Takes what the job sends while it runs.
+        limits: How long it may take, and how large its answer may be.
+        deadline: When the door will stop the job, if it knows; asked whenever the handler asks.
 
     Raises:
-        asyncio.CancelledError: The job was stopped.
+        asyncio.CancelledError: The job was stopped. It may still be cleaning up, if it takes long.
     """
+    control = JobControl(Progress(channel.progress), _sooner(limits.seconds, deadline))
+    answering = asyncio.create_task(_answer(handler, raw, channel, limits, control), name=f"handler of {raw['id']}")
     try:
-        answer = await handler.run(parse_job(raw))
+        done, _ = await asyncio.wait([answering], timeout=limits.seconds)
+        if not done:
+            await _stop(answering, control, raw["id"])
+            return _failed(raw["id"], _timed_out(limits))
+        return answering.result()
+    except asyncio.CancelledError:
+        await _stop(answering, control, raw["id"])
+        raise
+    finally:
+        await control.progress.close()
+
+
+async def _answer(
+    handler: Handler, raw: Mapping[str, Any], channel: Channel, limits: Limits, control: JobControl
+) -> Result:
+    try:
+        job = parse_job(raw, control)
+        answer = await handler.run(job)
         if isinstance(answer, Stream):
-            return Result(output=await pull(answer, lambda chunk: post_chunk(require_json(chunk))), streamed=True)
-        return _shape(require_json(answer))
+            return await fitted(Result.of(await _pulled(answer, channel, limits), streamed=True), job, limits)
+        return await fitted(await _shape(answer), job, limits)
     except WorkerError as error:
-        # The message, and the field's path, can quote the job's input: they are for the client, not for the log.
-        logger.warning("Job %s failed: %s", raw["id"], error.error_code)
-        return Result(error=error)
-    except (Exception, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError) and stopped():
+        return _failed(raw["id"], error)
+    # SystemExit among them: a handler that calls sys.exit ends its job, not the worker.
+    except BaseException as error:
+        if control.stopped or isinstance(error, GeneratorExit):
             raise
-        logger.exception("Job %s failed: the handler raised %s", raw["id"], type(error).__name__)
-        return Result(error=HandlerFailed(f"The handler raised {type(error).__name__}: {error}"))
+        return _raised(raw["id"], error)
 
 
-def _shape(answer: Any) -> Result:  # noqa: ANN401 - any JSON value
-    """Read the keys that RunPod gives a meaning to in a returned dict."""
-    if not isinstance(answer, dict):
-        return Result(output=answer)
-    refresh = bool(answer.get("refresh_worker"))
-    if answer.get("error"):
-        return Result(error=returned_error(answer), refresh_worker=refresh)
-    output = {key: value for key, value in answer.items() if key not in ("refresh_worker", "error")}
-    return Result(output=output, refresh_worker=refresh)
+async def _pulled(stream: Stream, channel: Channel, limits: Limits) -> Serialised:
+    """Post a stream to its end; the list of all that was posted."""
+    posted: list[Serialised] = []
+
+    async def post(chunk: Any) -> None:  # noqa: ANN401 - whatever a handler yields
+        for piece in fitting(await serialise_beside(chunk, name=f"output.{len(posted)}"), limits.chunk_bytes):
+            await channel.chunk(piece.value)
+            posted.append(piece)
+
+    await pull(stream, post)
+    return Serialised([chunk.value for chunk in posted], b"[" + b",".join(chunk.text for chunk in posted) + b"]")
+
+
+async def _shape(answer: Any) -> Result:  # noqa: ANN401 - whatever a handler returned
+    """Read the keys that RunPod gives a meaning to in a returned object."""
+    output = await serialise_beside(answer, name="output")
+    value = output.value
+    if not isinstance(value, dict) or not ("error" in value or "refresh_worker" in value):
+        return Result.of(output)
+    rest = {key: member for key, member in value.items() if key not in ("refresh_worker", "error")}
+    refresh = bool(value.get("refresh_worker"))
+    if value.get("error"):
+        return Result(output=rest or None, error=returned_error(value["error"]), refresh_worker=refresh)
+    return Result.of(serialise(rest, name="output"), refresh_worker=refresh)
+
+
+def _failed(job_id: str, error: WorkerError) -> Result:
+    # The message, and the field's path, can quote the job's input: they are for the client, not for the log.
+    logger.warning("Job %s failed: %s", job_id, error.error_code)
+    return Result(error=error)
+
+
+def _raised(job_id: str, error: BaseException) -> Result:
+    """The handler raised what is no error of ours: the client reads its text, the log where it came from."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - anybody's __str__
+        text = ""
+    text = text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}…"
+    logger.error("Job %s failed: the handler raised %s\n%s", job_id, name, frames(error))
+    logger.debug("Job %s: %s: %s", job_id, name, text)
+    return Result(error=HandlerFailed(f"The handler raised {name}: {text}" if text else f"The handler raised {name}"))
+
+
+def _timed_out(limits: Limits) -> JobTimedOut:
+    return JobTimedOut(
+        f"The job ran longer than {limits.seconds:g} s and was stopped. Send a smaller one, or have "
+        "JOB_TIMEOUT_SECONDS raised on the endpoint."
+    )
+
+
+async def _stop(answering: "asyncio.Task[Result]", control: JobControl, job_id: str) -> None:
+    """Cancel a job, and wait until it has cleaned up."""
+    control.stopped = True
+    answering.cancel()
+    await asyncio.wait([answering], timeout=STOP_SECONDS)
+    if not answering.done():
+        logger.warning("Job %s was stopped and still runs: its handler catches CancelledError and goes on", job_id)
+        _abandoned.add(answering)
+        answering.add_done_callback(_abandoned.discard)
+
+
+def _sooner(seconds: float | None, deadline: Callable[[], datetime | None]) -> Callable[[], datetime | None]:
+    """The sooner of a job's own time limit, which runs from now, and the door's."""
+    own = None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+    return lambda: min((limit for limit in (own, deadline()) if limit is not None), default=None)

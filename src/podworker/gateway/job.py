@@ -1,30 +1,86 @@
-"""A job: what the platform hands to the worker."""
+"""A job: what the platform hands to the worker, and what a handler may ask and tell while it runs."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from podworker.errors import InvalidInput
+from podworker.gateway.job_log import JobLog
+from podworker.gateway.progress import Progress
+
+logger = logging.getLogger("podworker.handler")
+
+
+def no_deadline() -> datetime | None:
+    """Of a job that may take as long as it likes."""
+    return None
+
+
+@dataclass
+class JobControl:
+    """What the gateway tells a running job, and hears from it."""
+
+    progress: Progress = field(default_factory=Progress)
+    deadline: Callable[[], datetime | None] = no_deadline
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job. `input` is any JSON value; `raw` is the whole object as the platform sent it."""
+    """One job. `input` is any JSON value; `raw` is the whole object as the platform sent it.
+
+    A handler's own tests can make one: `Job("1", {"text": "hello"}, {})`.
+    """
 
     id: str
-    input: Any
-    raw: Mapping[str, Any]
+    input: Any = field(repr=False)  # whoever logs a job does not log what its client sent
+    raw: Mapping[str, Any] = field(repr=False)
+    control: JobControl = field(default_factory=JobControl, repr=False, compare=False)
+
+    @property
+    def log(self) -> JobLog:
+        """For log lines of the handler: each names the job."""
+        return JobLog(logger, {"job": self.id})
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the job will be failed, in UTC; None where no limit is known.
+
+        It can appear, or come nearer, while the job runs: when RunPod stops the worker.
+        """
+        return self.control.deadline()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job is to stop: its client cancelled it, or its time is over.
+
+        A function that runs in a thread cannot be interrupted: one that takes long asks this now and then.
+        """
+        return self.control.stopped
+
+    def progress(self, value: Any) -> Awaitable[None]:  # noqa: ANN401 - whatever JSON can carry
+        """Tell the client how far the job is: any value that a handler may return.
+
+        It works with `await`, without it, and from threads. The first one is posted at once; while it is under way the
+        newest of the others waits, and the rest are dropped. After the job's end it does nothing.
+
+        Raises:
+            InvalidOutput: The value cannot be posted.
+        """
+        return self.control.progress.report(value)
 
 
-def parse_job(raw: Mapping[str, Any]) -> Job:
+def parse_job(raw: Mapping[str, Any], control: JobControl | None = None) -> Job:
     """Read a job as the platform sends it.
 
     Raises:
         InvalidInput: It holds what no JSON document or text can: NaN, an infinity, or half a surrogate pair; or it is
             nested too deeply to be read.
     """
-    job = Job(id=str(raw["id"]), input=raw.get("input"), raw=raw)
+    job = Job(id=str(raw["id"]), input=raw.get("input"), raw=raw, control=control or JobControl())
     try:
         _require_json(job.input)
     except RecursionError:

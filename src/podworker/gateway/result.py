@@ -1,15 +1,18 @@
 """How a job ended, in the form in which it is posted."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from podworker.errors import InvalidOutput, WorkerError
+from pydantic_core import to_json
+
+from podworker.errors import WorkerError
+from podworker.gateway.serialisation import Serialised
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a job ended: with an `output` (any JSON value) or an `error`."""
+    """How a job ended: with an `output` (any JSON value), or an `error` and perhaps an output beside it."""
 
     output: Any = None
     error: WorkerError | None = None
@@ -17,26 +20,30 @@ class Result:
     """The output was posted in chunks before; `output` is the list of them."""
     refresh_worker: bool = False
     """The handler asks for a fresh worker: RunPod's `refresh_worker`."""
+    text: bytes | None = field(default=None, repr=False, compare=False)
+    """The output's JSON text, where it is known already."""
+
+    @classmethod
+    def of(cls, output: Serialised, *, streamed: bool = False, refresh_worker: bool = False) -> "Result":
+        """A success."""
+        return cls(output.value, streamed=streamed, refresh_worker=refresh_worker, text=output.text)
+
+    @property
+    def refreshes(self) -> bool:
+        """Whether RunPod is asked for a fresh worker, by the handler or by the error."""
+        return self.refresh_worker or (self.error is not None and self.error.refresh_worker)
 
     def body(self) -> dict[str, Any]:
         """What RunPod's job-done takes. `error` is a string: a dict there makes RunPod report COMPLETED."""
-        done: dict[str, Any] = {"stopPod": True} if self.refresh_worker else {}
-        if self.error is not None:
-            return {**done, "error": json.dumps(self.error.body())}
-        return {**done, "output": self.output}
+        done: dict[str, Any] = {"stopPod": True} if self.refreshes else {}
+        if self.error is None:
+            return {**done, "output": self.output}
+        beside = {} if self.output is None else {"output": self.output}
+        return {**done, "error": json.dumps(self.error.body()), **beside}
 
-
-def require_json(value: Any) -> Any:  # noqa: ANN401 - whatever a handler returned
-    """The value, once it is known that it can be posted. The SDK drops what cannot be, and the job hangs.
-
-    Raises:
-        InvalidOutput: It is not JSON.
-    """
-    try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidOutput(
-            f"The handler returned what JSON cannot carry: {error}. Return dicts, lists, strings, numbers, booleans or "
-            "None."
-        ) from None
-    return value
+    def to_json(self) -> bytes:
+        """The body's JSON text. A large output is not written a second time."""
+        if self.text is None:
+            return to_json(self.body())
+        members = [f'"{key}":'.encode() + to_json(value) for key, value in self.body().items() if key != "output"]
+        return b"{" + b",".join([*members, b'"output":' + self.text]) + b"}"

@@ -1,0 +1,43 @@
+"""Chunks that fit into one post."""
+
+from collections.abc import Iterator
+
+from podworker.errors import ResultTooLarge
+from podworker.gateway.serialisation import Serialised, serialise
+
+ENVELOPE_BYTES = len(b'{"output":}')
+_LONGEST_CHARACTER = 6
+"""Bytes of one character in JSON: a control character such as \\u0001; the others have 4 at most."""
+
+
+def fitting(chunk: Serialised, limit: int | None) -> Iterator[Serialised]:
+    """The chunk, in as many pieces as its size asks for. Only text can be cut: its readers join it again.
+
+    Args:
+        chunk: The chunk.
+        limit: Bytes of one post; None for any.
+
+    Raises:
+        ResultTooLarge: It is too large, and no text.
+    """
+    if limit is None or len(chunk.text) + ENVELOPE_BYTES <= limit:
+        yield chunk
+        return
+    if not isinstance(chunk.value, str):
+        raise ResultTooLarge(
+            f"The handler yielded a chunk of {len(chunk.text):,} bytes of JSON; RunPod takes {limit:,}. Yield smaller "
+            "ones, or put the data into a bucket and yield a link."
+        )
+    text = chunk.value
+    while text:
+        end = _cut(text, (limit - ENVELOPE_BYTES) // _LONGEST_CHARACTER)
+        yield serialise(text[:end], name="output")
+        text = text[end:]
+
+
+def _cut(text: str, longest: int) -> int:
+    """Where to cut: behind the last whole server-sent event, else anywhere."""
+    if len(text) <= longest:
+        return len(text)
+    event_end = text.rfind("\n\n", 0, longest - 1)
+    return longest if event_end == -1 else event_end + 2

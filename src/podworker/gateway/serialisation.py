@@ -1,0 +1,226 @@
+"""What a handler returned, as JSON: converted where its meaning is clear, refused by its path where it is not.
+
+The SDK drops what is not JSON, or what is no valid text, and the job hangs until its timeout.
+"""
+
+import asyncio
+import dataclasses
+import math
+from base64 import b64encode
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator, Mapping, Set
+from enum import Enum
+from itertools import islice
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+from podworker.errors import InvalidOutput
+
+DEEPEST = 200
+"""Levels of lists and objects in an output. pydantic's writer ends at 255; a value that contains itself ends here."""
+SMALL_BYTES = 200_000
+"""Less is serialised on the event loop: it takes a few milliseconds at most."""
+_SAMPLES = 20
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_LISTS: tuple[type[Iterable[Any]], ...] = (list, tuple, Set, deque, type({}.values()))
+_RETURN_INSTEAD = "Return dicts, lists, text, numbers, true, false or None"
+
+
+@dataclasses.dataclass(frozen=True)
+class Serialised:
+    """A value of dicts, lists, text, finite numbers, booleans and None, and its JSON text in UTF-8."""
+
+    value: Any
+    text: bytes
+
+
+def serialise(value: Any, *, name: str) -> Serialised:  # noqa: ANN401 - whatever a handler returns
+    """The JSON form of any value.
+
+    What is no finite number becomes null, half a surrogate pair becomes �, bytes become base64, and times, numbers and
+    names of other types become text: docs/results.md has the table.
+
+    Args:
+        value: The value.
+        name: What the path of a value in an error begins with, such as `output`.
+
+    Raises:
+        InvalidOutput: JSON cannot carry it; `param` is the path of the value at fault.
+    """
+    try:
+        plain = _plain(value, DEEPEST)
+        try:
+            return Serialised(plain, to_json(plain))
+        except (PydanticSerializationError, UnicodeEncodeError):  # a lone surrogate somewhere
+            plain = _with_whole_characters(plain)
+            return Serialised(plain, to_json(plain))
+    except _Fault as fault:
+        path = ".".join([name, *map(str, reversed(fault.steps))])
+        raise InvalidOutput(f"{path}: {fault.sentence}", param=path) from None
+
+
+async def serialise_beside(value: Any, *, name: str) -> Serialised:  # noqa: ANN401 - see serialise
+    """As `serialise`, but in a thread where the value is large, so that the event loop goes on meanwhile."""
+    if _rough_size(value) <= SMALL_BYTES:
+        return serialise(value, name=name)
+    return await asyncio.to_thread(serialise, value, name=name)
+
+
+class _Fault(Exception):
+    """A value cannot be carried. Each level that it passes on its way up adds its step to the path."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.steps: list[str | int] = []
+
+
+def _plain(value: Any, levels: int) -> Any:  # noqa: ANN401
+    kind = type(value)
+    if kind in _SCALARS:
+        return None if kind is float and not math.isfinite(value) else value
+    if levels == 0:
+        raise _Fault(f"is more than {DEEPEST} levels deep, or contains itself. Return a flatter value.")
+    if kind is dict:
+        return _plain_object(value, levels)
+    if kind is list:
+        return _plain_list(value, levels)
+    return _plain(_simpler(value), levels - 1)
+
+
+def _plain_list(items: list[Any], levels: int) -> list[Any]:
+    if _need_no_change(items):
+        return items
+    plain = []
+    for index, item in enumerate(items):
+        try:
+            plain.append(_plain(item, levels - 1))
+        except _Fault as fault:
+            fault.steps.append(index)
+            raise
+    return plain
+
+
+def _plain_object(members: dict[Any, Any], levels: int) -> dict[str, Any]:
+    changed = {}
+    for key, member in members.items():
+        kind = type(member)
+        if kind in _SCALARS and (kind is not float or math.isfinite(member)):
+            continue
+        try:
+            plain = _plain(member, levels - 1)
+        except _Fault as fault:
+            fault.steps.append(_shown(key))
+            raise
+        if plain is not member:
+            changed[key] = plain
+    if changed:
+        members = {**members, **changed}
+    return members if set(map(type, members)) <= {str} else _with_text_keys(members)
+
+
+def _with_text_keys(members: dict[Any, Any]) -> dict[str, Any]:
+    plain = {_key(key): member for key, member in members.items()}
+    if len(plain) != len(members):
+        raise _Fault("has two keys that are the same in JSON, such as 1 and '1'. Use text as keys.")
+    return plain
+
+
+def _need_no_change(values: Iterable[Any]) -> bool:
+    """Whether these are all plain values. In C, nearly: this is what makes large outputs fast."""
+    kinds = set(map(type, values))
+    return kinds <= _SCALARS and (float not in kinds or all(map(math.isfinite, filter(_is_float, values))))
+
+
+def _is_float(value: Any) -> bool:  # noqa: ANN401
+    return type(value) is float
+
+
+def _key(key: Any) -> str:  # noqa: ANN401
+    """A key as text, as Python's json module makes it: 1 is "1", None is "null"; and dates and so on as values are."""
+    plain = None if isinstance(key, _LISTS) else _plain(key, 2)
+    if isinstance(plain, list | dict) or (plain is None and key is not None):
+        raise _Fault(f"has a key of the type {type(key).__name__}. Use text as keys.")
+    return plain if isinstance(plain, str) else to_json(plain).decode()
+
+
+def _shown(key: Any) -> str:  # noqa: ANN401
+    return str(key) if type(key) in _SCALARS else type(key).__name__
+
+
+def _simpler(value: Any) -> Any:  # noqa: ANN401, C901, PLR0911 - one line for each type
+    """The same in fewer types: one step towards plain values."""
+    match value:
+        case Enum():
+            return value.value
+        case str():
+            return str.__str__(value)
+        case bool() | int() | float():
+            return float(value) if isinstance(value, float) else int(value)
+        case bytes() | bytearray() | memoryview():
+            return b64encode(value).decode("ascii")
+        case Mapping():
+            return dict(value)
+    if isinstance(value, _LISTS):
+        return list(value)
+    if isinstance(value, BaseException):
+        return str(value) or type(value).__name__
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):  # numpy, torch, jax, pandas' columns; none is imported
+        return value.tolist()
+    if hasattr(type(value), "__pydantic_serializer__"):
+        return _dumped(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Iterator | AsyncIterable | Awaitable):
+        raise _Fault(
+            f"is of the type {type(value).__name__}, which is not read here. Return list(…) of it, or await it."
+        )
+    return _text(value)
+
+
+def _dumped(model: Any) -> Any:  # noqa: ANN401
+    """A pydantic model by its own rules for JSON; by its fields, where one is of a type that pydantic does not know."""
+    serializer = type(model).__pydantic_serializer__
+    try:
+        return serializer.to_python(model, mode="json")
+    except (PydanticSerializationError, ValueError):
+        return serializer.to_python(model, mode="python")
+
+
+def _text(value: Any) -> Any:  # noqa: ANN401
+    """Dates, times, decimals, UUIDs, paths, addresses and the like, as pydantic writes them."""
+    try:
+        return to_jsonable_python(value)
+    except (PydanticSerializationError, ValueError):
+        raise _Fault(f"is of the type {type(value).__name__}, which JSON cannot carry. {_RETURN_INSTEAD}.") from None
+
+
+def _with_whole_characters(value: Any) -> Any:  # noqa: ANN401
+    match value:
+        case str():
+            # UTF-16 joins two halves that stand together.
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_with_whole_characters(item) for item in value]
+        case dict():
+            return {_with_whole_characters(key): _with_whole_characters(member) for key, member in value.items()}
+    return value
+
+
+def _rough_size(value: Any, levels: int = 4) -> float:  # noqa: ANN401
+    """About how many bytes a value is, from samples of it."""
+    if isinstance(value, str | bytes | bytearray):
+        return len(value)
+    if nbytes := getattr(value, "nbytes", None):  # numpy, torch
+        return float(nbytes)
+    if isinstance(value, list | tuple):
+        members = value[:: max(1, len(value) // _SAMPLES)]
+    elif isinstance(value, dict):
+        members = list(islice(value.values(), _SAMPLES))
+    else:
+        members = list(getattr(value, "__dict__", {}).values())[:_SAMPLES]  # models, dataclasses
+    if not members or levels == 0:
+        return 8
+    sampled = sum(_rough_size(member, levels - 1) for member in members)
+    return sampled * max(1, len(value) / len(members)) if isinstance(value, list | tuple | dict) else sampled
