@@ -88,6 +88,10 @@ class Worker:
         return code
 
 
+def _survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return psutil.wait_procs(processes, timeout=1)[1]
+
+
 @asynccontextmanager
 async def worker(
     tmp_path: Path, arguments: Sequence[str], *, poll_seconds: float = 20.0, **environment: str
@@ -107,6 +111,9 @@ async def worker(
             yield subject
         finally:
             if process.returncode is None:
+                children = psutil.Process(process.pid).children(recursive=True)
                 process.kill()
                 await process.wait()
+                for child in await asyncio.to_thread(_survivors, children):  # the stock SDK's heartbeat
+                    child.kill()
             await subject.drained()

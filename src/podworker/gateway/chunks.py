@@ -1,6 +1,7 @@
 """Chunks that fit into one post."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from podworker.errors import ResultTooLarge
 from podworker.gateway.serialisation import Serialised, serialise
@@ -33,6 +34,32 @@ def fitting(chunk: Serialised, limit: int | None) -> Iterator[Serialised]:
         end = _cut(text, (limit - ENVELOPE_BYTES) // _LONGEST_CHARACTER)
         yield serialise(text[:end], name="output")
         text = text[end:]
+
+
+def joined(chunks: Sequence[Serialised], limit: int | None) -> Iterator[Any]:
+    """The values to post: texts that stand side by side as one, as far as that fits.
+
+    Whoever reads a stream of text puts it together anyway, and a post for each token would tie the rate of tokens to
+    the round-trip time.
+
+    Args:
+        chunks: What gathered, each small enough.
+        limit: Bytes of one post; None for any.
+    """
+    texts: list[str] = []
+    size = ENVELOPE_BYTES
+    for chunk in chunks:
+        is_text = isinstance(chunk.value, str)
+        if texts and not (is_text and (limit is None or size + len(chunk.text) <= limit)):
+            yield "".join(texts)
+            texts, size = [], ENVELOPE_BYTES
+        if is_text:
+            texts.append(chunk.value)
+            size += len(chunk.text)
+        else:
+            yield chunk.value
+    if texts:
+        yield "".join(texts)
 
 
 def _cut(text: str, longest: int) -> int:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from podworker.errors import HandlerFailed, JobTimedOut, WorkerError
-from podworker.gateway.chunks import fitting
+from podworker.gateway.chunks import fitting, joined
 from podworker.gateway.handler import Handler
 from podworker.gateway.job import JobControl, no_deadline, parse_job
 from podworker.gateway.large_results import fitted
@@ -94,13 +94,17 @@ async def _answer(
 
 
 async def _pulled(stream: Stream, channel: Channel, limits: Limits) -> Serialised:
-    """Post a stream to its end; the list of all that was posted."""
+    """Post a stream to its end; the list of all that was in it."""
     posted: list[Serialised] = []
 
-    async def post(chunk: Any) -> None:  # noqa: ANN401 - whatever a handler yields
-        for piece in fitting(await serialise_beside(chunk, name=f"output.{len(posted)}"), limits.chunk_bytes):
-            await channel.chunk(piece.value)
-            posted.append(piece)
+    async def post(chunks: list[Any]) -> None:
+        pieces: list[Serialised] = []
+        for chunk in chunks:
+            whole = await serialise_beside(chunk, name=f"output.{len(posted) + len(pieces)}")
+            pieces += fitting(whole, limits.chunk_bytes)
+        posted.extend(pieces)
+        for value in joined(pieces, limits.chunk_bytes):
+            await channel.chunk(value)
 
     await pull(stream, post)
     return Serialised([chunk.value for chunk in posted], b"[" + b",".join(chunk.text for chunk in posted) + b"]")

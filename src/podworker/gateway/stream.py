@@ -33,29 +33,27 @@ class _End:
     error: BaseException | None
 
 
-async def pull(stream: Stream, post: Callable[[Any], Awaitable[None]]) -> list[Any]:
-    """Post a stream to its end, and return all that was posted.
+async def pull(stream: Stream, post: Callable[[list[Any]], Awaitable[None]]) -> None:
+    """Post a stream to its end.
 
     The first chunk is posted at once. While a post is under way, chunks gather; the next post carries all of them. So
     the rate of tokens never depends on the round-trip time.
     """
     buffer: asyncio.Queue[Any] = asyncio.Queue(BUFFERED_CHUNKS)
     reader = asyncio.create_task(_read(stream.chunks, buffer))
-    posted: list[Any] = []
     try:
         while True:
             batch = [await buffer.get()]
             while not buffer.empty():
                 batch.append(buffer.get_nowait())
             end = batch.pop() if isinstance(batch[-1], _End) else None
-            for chunk in stream.merge(batch):
-                await post(chunk)
-                posted.append(chunk)
+            if batch:
+                await post(stream.merge(batch))
             if end is None:
                 continue
             if end.error is not None:
                 raise end.error
-            return posted
+            return
     finally:
         reader.cancel()
         while not buffer.empty():  # make room: the reader has an end to put there
