@@ -12,6 +12,7 @@ from podworker.configuration import Settings, load_settings, machine
 from podworker.errors import StartupError, WorkerError
 from podworker.gateway.function_handler import Function, FunctionHandler
 from podworker.gateway.handler import Handler
+from podworker.gateway.limits import Limits
 from podworker.gateway.sdk import load_sdk, report_unhealthy
 from podworker.monitoring import logs, phases
 
@@ -129,10 +130,10 @@ def _queue_door(handler: Handler, settings: Settings) -> "QueueDoor | SdkDoor":
     if settings.scheduler == "sdk":
         from podworker.gateway.sdk_scheduler import SdkDoor  # noqa: PLC0415 - hardly ever used
 
-        return SdkDoor(handler, drain_seconds=settings.drain_seconds)
+        return SdkDoor(handler, drain_seconds=settings.drain_seconds, limits=Limits.of(settings))
     from podworker.gateway.queue import QueueDoor  # noqa: PLC0415 - see _check_machine
 
-    return QueueDoor(handler, drain_seconds=settings.drain_seconds)
+    return QueueDoor(handler, drain_seconds=settings.drain_seconds, limits=Limits.of(settings))
 
 
 async def _unless_stopping(loading: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bool:

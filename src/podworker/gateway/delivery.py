@@ -5,12 +5,12 @@ nothing to its caller: a result is lost then, and its job hangs until its timeou
 """
 
 import asyncio
-import json
 import logging
 import random
 from typing import Any
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from pydantic_core import to_json
 from runpod.serverless.modules import rp_http
 
 from podworker.errors import DeliveryFailed, ResultRefused
@@ -51,7 +51,7 @@ class Delivery:
         Raises:
             DeliveryFailed: RunPod did not take it.
         """
-        await self._post(rp_http.JOB_STREAM_URL, {"output": value})
+        await self._post(rp_http.JOB_STREAM_URL, to_json({"output": value}))
 
     async def progress(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Post what the job has done so far; one try, for the next report says more.
@@ -59,13 +59,13 @@ class Delivery:
         Raises:
             DeliveryFailed: RunPod did not take it.
         """
-        await self._post(rp_http.JOB_DONE_URL, {"status": "IN_PROGRESS", "output": value}, patience=0.0)
+        await self._post(rp_http.JOB_DONE_URL, to_json({"status": "IN_PROGRESS", "output": value}), patience=0.0)
 
-    async def result(self, body: dict[str, Any], *, streamed: bool) -> None:
+    async def result(self, body: bytes, *, streamed: bool) -> None:
         """Post how the job ended.
 
         Args:
-            body: What job-done takes: `output` or `error`.
+            body: The JSON text of what job-done takes: `output` or `error`.
             streamed: Chunks were posted before.
 
         Raises:
@@ -73,11 +73,8 @@ class Delivery:
         """
         await self._post(rp_http.JOB_DONE_URL, body, streamed=streamed)
 
-    async def _post(
-        self, url: str, body: dict[str, Any], *, streamed: bool = False, patience: float = PATIENCE_SECONDS
-    ) -> None:
+    async def _post(self, url: str, data: bytes, *, streamed: bool = False, patience: float = PATIENCE_SECONDS) -> None:
         url = f"{url.replace('$ID', self._job_id)}&isStream={'true' if streamed else 'false'}"
-        data = json.dumps(body, ensure_ascii=False).encode()
         loop = asyncio.get_running_loop()
         began, tries, pause = loop.time(), 0, FIRST_PAUSE_SECONDS
         while (problem := await self._try(url, data)) is not None:

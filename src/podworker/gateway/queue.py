@@ -8,6 +8,7 @@ that is relied on here.
 import asyncio
 import logging
 from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from runpod.http_client import AsyncClientSession, ClientSession
@@ -19,6 +20,7 @@ from podworker.gateway.backoff import Backoff
 from podworker.gateway.delivery import Delivery
 from podworker.gateway.dispatch import dispatch
 from podworker.gateway.handler import Handler
+from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
 
 logger = logging.getLogger(__name__)
@@ -39,11 +41,14 @@ class QueueDoor:
     Args:
         handler: What answers the jobs.
         drain_seconds: How long running jobs may take after `close`.
+        limits: What each job may take.
     """
 
-    def __init__(self, handler: Handler, *, drain_seconds: float) -> None:
+    def __init__(self, handler: Handler, *, drain_seconds: float, limits: Limits) -> None:
         self._handler = handler
         self._drain_seconds = drain_seconds
+        self._limits = limits
+        self._drained_at: datetime | None = None
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._running: set[str] = set()
         self._late: set[str] = set()
@@ -146,7 +151,7 @@ class QueueDoor:
 
     async def _result(self, raw: dict[str, Any], delivery: Delivery) -> Result:
         try:
-            return await dispatch(self._handler, raw, delivery)
+            return await dispatch(self._handler, raw, delivery, limits=self._limits, deadline=lambda: self._drained_at)
         except asyncio.CancelledError:
             if raw["id"] not in self._late:
                 raise
@@ -173,6 +178,7 @@ class QueueDoor:
         if not self._jobs:
             return
         logger.info("Stopping: %d running jobs have %g s to finish", len(self._jobs), self._drain_seconds)
+        self._drained_at = datetime.now(UTC) + timedelta(seconds=self._drain_seconds)
         await asyncio.wait(self._jobs.values(), timeout=self._drain_seconds)
         if self._running:
             logger.warning("Stopping: %d jobs were not done in time and are failed", len(self._running))
@@ -186,6 +192,6 @@ class QueueDoor:
 async def _deliver(delivery: Delivery, result: Result) -> None:
     """Post a result; where RunPod refuses it, an error that says so."""
     try:
-        await delivery.result(result.body(), streamed=result.streamed)
+        await delivery.result(result.to_json(), streamed=result.streamed)
     except ResultRefused as error:
-        await delivery.result(Result(error=error).body(), streamed=result.streamed)
+        await delivery.result(Result(error=error).to_json(), streamed=result.streamed)

@@ -14,6 +14,7 @@ from runpod.serverless.modules.rp_scale import JobScaler
 from podworker.gateway.delivery import Delivery
 from podworker.gateway.dispatch import dispatch
 from podworker.gateway.handler import Handler
+from podworker.gateway.limits import Limits
 
 logger = logging.getLogger(__name__)
 
@@ -24,10 +25,12 @@ class SdkDoor:
     Args:
         handler: What answers the jobs.
         drain_seconds: How long running jobs may take after `close`.
+        limits: What each job may take.
     """
 
-    def __init__(self, handler: Handler, *, drain_seconds: float) -> None:
+    def __init__(self, handler: Handler, *, drain_seconds: float, limits: Limits) -> None:
         self._handler = handler
+        self._limits = limits
         self._drain_seconds = drain_seconds
         self._closing = asyncio.Event()
 
@@ -55,8 +58,8 @@ class SdkDoor:
             await asyncio.wait([loop])
 
     async def _run(self, session: ClientSession, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - see serve
-        result = await dispatch(self._handler, raw, Delivery(session, raw["id"]))
-        refresh = {"refresh_worker": True} if result.refresh_worker else {}
+        result = await dispatch(self._handler, raw, Delivery(session, raw["id"]), limits=self._limits)
+        refresh = {"refresh_worker": True} if result.refreshes else {}
         if result.error is not None:
             return {"error": result.body()["error"], **refresh}
         return {**result.output, **refresh} if refresh and isinstance(result.output, dict) else result.output
