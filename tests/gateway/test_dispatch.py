@@ -1,32 +1,52 @@
 import asyncio
+import contextlib
 import json
 import logging
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from podworker.errors import ContextLengthExceeded
-from podworker.gateway.dispatch import dispatch
-from podworker.gateway.handler import FunctionHandler, Handler
+from podworker.errors import ContextLengthExceeded, WorkerError
+from podworker.gateway.dispatch import Channel, dispatch
+from podworker.gateway.function_handler import FunctionHandler
+from podworker.gateway.handler import Handler
 from podworker.gateway.job import Job
+from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
 from podworker.gateway.stream import Stream
 
 Raw = dict[str, Any]
 PROMPT = "a secret that no log may hold"
+NONE = Limits()
 
 
-async def ended(handler: Handler | Callable[[Raw], Any], job_input: object = PROMPT) -> tuple[Result, list[Any]]:
+class Posts(Channel):
+    """What a job posts while it runs."""
+
+    def __init__(self) -> None:
+        self.chunks: list[Any] = []
+        self.reports: list[Any] = []
+
+    async def chunk(self, value: object) -> None:
+        self.chunks.append(value)
+
+    async def progress(self, value: object) -> None:
+        self.reports.append(value)
+
+
+async def ended(
+    handler: Handler | Callable[..., Any], job_input: object = PROMPT, limits: Limits = NONE
+) -> tuple[Result, list[Any]]:
     """Run a job to its end; its result, and the chunks that were posted before."""
-    posted: list[Any] = []
-
-    async def post(chunk: object) -> None:
-        posted.append(chunk)
-
+    posts = Posts()
     if not isinstance(handler, Handler):
         handler = FunctionHandler(handler)
-    return await asyncio.wait_for(dispatch(handler, {"id": "job-1", "input": job_input}, post), 10), posted
+    raw = {"id": "job-1", "input": job_input}
+    return await asyncio.wait_for(dispatch(handler, raw, posts, limits=limits), 10), posts.chunks
 
 
 def error_of(result: Result) -> dict[str, Any]:
@@ -65,6 +85,7 @@ async def test_answers(answer: object, body: Raw) -> None:
         ({"error": "no GPU"}, "no GPU", False),
         ({"error": {"message": "no GPU"}}, "no GPU", False),
         ({"error": "no GPU", "refresh_worker": True}, "no GPU", True),
+        ({"error": ValueError("no GPU")}, "no GPU", False),
     ],
 )
 async def test_returned_errors(answer: Raw, message: str, refresh: bool) -> None:
@@ -74,8 +95,8 @@ async def test_returned_errors(answer: Raw, message: str, refresh: bool) -> None
     assert ("stopPod" in result.body()) is refresh
 
 
-def returns_bytes(_: Raw) -> bytes:
-    return b"bytes"
+def returns_a_module(_: Raw) -> object:
+    return asyncio
 
 
 def raises(job: Raw) -> None:
@@ -100,10 +121,32 @@ def yields_then_error(_: Raw) -> Iterator[object]:
     yield {"error": {"message": "no GPU"}}
 
 
-def yields_then_bytes(_: Raw) -> Iterator[object]:
+def yields_then_a_module(_: Raw) -> Iterator[object]:
     yield 1
-    yield b"bytes"
+    yield {"a": [asyncio]}
     yield 2
+
+
+def exits(_: Raw) -> None:
+    sys.exit(3)
+
+
+async def exits_here(_: Raw) -> None:
+    sys.exit(3)
+
+
+async def yields_then_exits(_: Raw) -> AsyncIterator[int]:
+    yield 1
+    sys.exit(3)
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def raises_the_unprintable(_: Raw) -> None:
+    raise Unprintable
 
 
 async def yields_then_cancels_itself(_: Raw) -> AsyncIterator[int]:
@@ -114,13 +157,17 @@ async def yields_then_cancels_itself(_: Raw) -> AsyncIterator[int]:
 @pytest.mark.parametrize(
     ("function", "code", "message", "posted"),
     [
-        (returns_bytes, "invalid_output", "The handler returned what JSON cannot carry: Object of type bytes", []),
+        (returns_a_module, "invalid_output", "output: is of the type module, which JSON cannot carry.", []),
         (raises, "handler_failed", "The handler raised KeyError: 'job-1'", []),
         (raises_ours, "context_length_exceeded", "Too long. Shorten it.", []),
         (cancels_itself, "handler_failed", "The handler raised CancelledError", []),
         (yields_then_raises, "handler_failed", "The handler raised KeyError: 'job-1'", [1]),
         (yields_then_error, "handler_error", "no GPU", [1]),
-        (yields_then_bytes, "invalid_output", "The handler returned what JSON cannot carry", [1]),
+        (yields_then_a_module, "invalid_output", "output.1.a.0: is of the type module", [1]),
+        (exits, "handler_failed", "The handler raised SystemExit: 3", []),
+        (exits_here, "handler_failed", "The handler raised SystemExit: 3", []),
+        (yields_then_exits, "handler_failed", "The handler raised SystemExit: 3", [1]),
+        (raises_the_unprintable, "handler_failed", "The handler raised Unprintable", []),
         (yields_then_cancels_itself, "handler_failed", "The handler raised CancelledError", [1]),
     ],
 )
@@ -139,6 +186,149 @@ async def test_an_input_that_cannot_be_carried_does_not_reach_the_handler() -> N
     assert error_of(result)["code"] == "invalid_input"
     assert error_of(result)["param"] == "input.a.0"
     assert called == []
+
+
+async def test_what_stands_beside_a_returned_error_is_posted_with_it() -> None:
+    answer = {"error": {"message": "no GPU", "code": "no_gpu", "retryable": True}, "tried": {"cuda"}}
+    result, _ = await ended(lambda _: answer)
+    assert result.body()["output"] == {"tried": ["cuda"]}
+    assert json.loads(result.body()["error"])["code"] == "no_gpu"
+    assert json.loads(result.to_json()) == result.body()
+
+
+async def test_an_error_can_ask_for_a_fresh_worker() -> None:
+    def broken(_: Raw) -> None:
+        raise WorkerError("The GPU is gone. Send the job again.", refresh_worker=True, retryable=True, status=503)
+
+    body = (await ended(broken))[0].body()
+    assert body["stopPod"] is True
+    assert json.loads(body["error"])["status"] == 503
+
+
+async def test_any_value_is_posted_as_json() -> None:
+    result, posted = await ended(lambda _: {"when": date(2026, 8, 1), "score": float("nan"), "tags": ("a",)})
+    assert result.output == {"when": "2026-08-01", "score": None, "tags": ["a"]}
+    assert json.loads(result.to_json()) == {"output": result.output}
+    result, posted = await ended(lambda _: (chunk for chunk in [{1: b"b"}, date(2026, 8, 1)]))
+    assert result.output == posted == [{"1": "Yg=="}, "2026-08-01"]
+    assert json.loads(result.to_json()) == {"output": result.output}
+
+
+async def test_a_large_output_does_not_hold_up_other_jobs() -> None:
+    rows = [{"id": n, "tags": ["a", "b"]} for n in range(100_000)]
+    where: list[int] = []
+
+    class Spy(list[object]):
+        def __iter__(self) -> Iterator[object]:
+            where.append(threading.get_ident())
+            return super().__iter__()
+
+    result, _ = await ended(lambda _: {"rows": rows, "spy": Spy([1])})
+    assert len(result.output["rows"]) == 100_000
+    assert where != []
+    assert threading.get_ident() not in where
+
+
+async def test_results_that_are_too_large_are_refused_with_their_size() -> None:
+    limits = Limits(result_bytes=1000, chunk_bytes=400)
+    result, _ = await ended(lambda _: "x" * 1000, limits=limits)
+    assert error_of(result)["code"] == "result_too_large"
+    assert "1,002 bytes" in error_of(result)["message"]
+    assert "BUCKET_ENDPOINT_URL" in error_of(result)["message"]
+
+    result, posted = await ended(lambda _: (chunk for chunk in ["x" * 300] * 4), limits=limits)  # the list is too large
+    assert error_of(result)["code"] == "result_too_large"
+    assert "".join(posted) == "x" * 1200
+
+    result, posted = await ended(lambda _: (chunk for chunk in [1, ["x" * 500]]), limits=limits)
+    assert error_of(result)["code"] == "result_too_large"
+    assert posted == [1]
+
+    result, posted = await ended(lambda _: (chunk for chunk in ["x" * 700]), limits=limits)
+    assert "".join(posted) == "".join(result.output) == "x" * 700
+    assert max(map(len, posted)) <= 400
+
+
+async def test_a_job_over_its_time_is_stopped_and_failed(caplog: pytest.LogCaptureFixture) -> None:
+    seen = []
+
+    async def function(job: Job) -> None:
+        assert job.deadline is not None
+        assert timedelta() < job.deadline - datetime.now(UTC) <= timedelta(seconds=0.2)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append(job.cancelled)
+            await job.progress("never posted")
+            raise ValueError(PROMPT)
+
+    result, _ = await ended(function, limits=Limits(seconds=0.2))
+    assert error_of(result)["code"] == "job_timed_out"
+    assert error_of(result)["message"].startswith("The job ran longer than 0.2 s and was stopped.")
+    assert seen == [True]
+    assert PROMPT not in caplog.text
+
+
+async def test_the_doors_deadline_is_the_jobs_if_it_is_sooner() -> None:
+    near, far = datetime(2026, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+
+    async def function(job: Job) -> object:
+        return job.deadline
+
+    async def deadline(limits: Limits, door: datetime | None) -> object:
+        raw = {"id": "1", "input": {}}
+        return (await dispatch(FunctionHandler(function), raw, Posts(), limits=limits, deadline=lambda: door)).output
+
+    assert await deadline(Limits(), None) is None
+    assert await deadline(Limits(), near) == await deadline(Limits(seconds=60), near) == "2026-01-01T00:00:00Z"
+    assert await deadline(Limits(seconds=60), far) != "9999-01-01T00:00:00Z"
+
+
+async def test_a_function_in_a_thread_sees_that_it_was_cancelled() -> None:
+    begun, ended_at = threading.Event(), threading.Event()
+
+    def function(job: Job) -> None:
+        begun.set()
+        while not job.cancelled:
+            ended_at.wait(0.01)
+        ended_at.set()
+
+    running = asyncio.create_task(ended(function))
+    await asyncio.to_thread(begun.wait, 10)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await asyncio.to_thread(ended_at.wait, 10)
+
+
+async def test_a_handler_that_ignores_that_it_is_stopped_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("podworker.gateway.dispatch.STOP_SECONDS", 0.05)
+    go_on, done = asyncio.Event(), asyncio.Event()
+
+    async def stubborn(_: Raw) -> None:
+        while not go_on.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await go_on.wait()
+        done.set()
+
+    result, _ = await ended(stubborn, limits=Limits(seconds=0.05))
+    assert error_of(result)["code"] == "job_timed_out"
+    assert "Job job-1 was stopped and still runs" in caplog.text
+    go_on.set()
+    await asyncio.wait_for(done.wait(), 10)
+
+
+async def test_progress_is_posted() -> None:
+    posts = Posts()
+
+    async def function(job: Job) -> str:
+        await job.progress({"done": 0.5})
+        return "done"
+
+    result = await dispatch(FunctionHandler(function), {"id": "1", "input": {}}, posts)
+    assert (result.output, posts.reports) == ("done", [{"done": 0.5}])
 
 
 async def test_streams() -> None:
@@ -166,10 +356,11 @@ async def test_a_handler_may_merge_its_stream() -> None:
 
 
 async def test_a_failed_post_fails_the_job() -> None:
-    async def post(_: object) -> None:
-        raise ConnectionError("gone")
+    class Broken(Posts):
+        async def chunk(self, value: object) -> None:  # noqa: ARG002
+            raise ConnectionError("gone")
 
-    result = await dispatch(FunctionHandler(yields_then_raises), {"id": "1", "input": 1}, post)
+    result = await dispatch(FunctionHandler(yields_then_raises), {"id": "1", "input": 1}, Broken())
     assert error_of(result)["code"] == "handler_failed"
 
 
@@ -199,6 +390,17 @@ def raises_ours_with_prompt(job: Raw) -> None:
     raise ContextLengthExceeded(f"Too long: {job['input']}", param="text")
 
 
+def raises_with_prompt(job: Raw) -> None:
+    raise ValueError(job["input"])
+
+
+def raises_from_an_error_with_prompt(job: Raw) -> None:
+    try:
+        raises_with_prompt(job)
+    except ValueError as error:
+        raise KeyError(job["input"]) from error
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -206,18 +408,27 @@ def raises_ours_with_prompt(job: Raw) -> None:
         lambda job: [job["input"] for _ in "ab"],
         lambda job: iter(job["input"]),
         lambda job: {"error": job["input"]},
-        lambda job: {job["input"]},
+        lambda job: {job["input"]: {(1, 2): asyncio}},
         lambda job: (chunk for chunk in [job["input"], {"error": job["input"]}]),
-        lambda job: (chunk for chunk in [job["input"], {job["input"]}]),
+        lambda job: (chunk for chunk in [job["input"], {job["input"]: asyncio}]),
         raises_ours_with_prompt,
+        raises_with_prompt,
+        raises_from_an_error_with_prompt,
     ],
 )
 async def test_neither_input_nor_output_reaches_the_log(
     function: Callable[[Raw], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO)
     await ended(function)
     assert PROMPT not in caplog.text
+
+
+async def test_the_text_of_an_exception_is_logged_only_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    await ended(raises_with_prompt)
+    [record] = [record for record in caplog.records if PROMPT in record.getMessage()]
+    assert record.levelno == logging.DEBUG
 
 
 async def test_a_wrong_input_is_logged_by_its_code_alone(caplog: pytest.LogCaptureFixture) -> None:

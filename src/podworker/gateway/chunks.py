@@ -29,11 +29,11 @@ def fitting(chunk: Serialised, limit: int | None) -> Iterator[Serialised]:
             f"The handler yielded a chunk of {len(chunk.text):,} bytes of JSON; RunPod takes {limit:,}. Yield smaller "
             "ones, or put the data into a bucket and yield a link."
         )
-    text = chunk.value
-    while text:
-        end = _cut(text, (limit - ENVELOPE_BYTES) // _LONGEST_CHARACTER)
-        yield serialise(text[:end], name="output")
-        text = text[end:]
+    text, begin = chunk.value, 0
+    while begin < len(text):
+        end = _cut(text, begin, begin + (limit - ENVELOPE_BYTES - len('""')) // _LONGEST_CHARACTER)
+        yield serialise(text[begin:end], name="output")
+        begin = end
 
 
 def joined(chunks: Sequence[Serialised], limit: int | None) -> Iterator[Any]:
@@ -62,9 +62,9 @@ def joined(chunks: Sequence[Serialised], limit: int | None) -> Iterator[Any]:
         yield "".join(texts)
 
 
-def _cut(text: str, longest: int) -> int:
-    """Where to cut: behind the last whole server-sent event, else anywhere."""
-    if len(text) <= longest:
+def _cut(text: str, begin: int, limit: int) -> int:
+    """Where to cut at the latest: behind the last whole server-sent event, else anywhere."""
+    if len(text) <= limit:
         return len(text)
-    event_end = text.rfind("\n\n", 0, longest - 1)
-    return longest if event_end == -1 else event_end + 2
+    event_end = text.rfind("\n\n", begin, limit)
+    return limit if event_end == -1 else event_end + 2

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from podworker.gateway.limits import Limits
 from podworker.gateway.progress import Progress
 from podworker.gateway.result import Result
 from podworker.gateway.returned_errors import returned_error
-from podworker.gateway.serialisation import Serialised, serialise, serialise_beside
+from podworker.gateway.serialisation import Serialised, serialise_beside
 from podworker.gateway.stream import Stream, pull
 from podworker.monitoring.tracebacks import frames
 
@@ -23,8 +24,6 @@ logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
 """How long a job that is stopped may take to clean up before the worker goes on without it."""
-MESSAGE_CHARACTERS = 10_000
-"""Of an exception's own text: enough for people, and far below what RunPod takes."""
 
 _abandoned: set[asyncio.Task[Result]] = set()
 """Jobs that ignore that they were stopped: the event loop itself keeps no task alive."""
@@ -72,7 +71,7 @@ async def dispatch(
         await _stop(answering, control, raw["id"])
         raise
     finally:
-        await control.progress.close()
+        await control.progress.close(at_once=control.stopped)
 
 
 async def _answer(
@@ -88,7 +87,7 @@ async def _answer(
         return _failed(raw["id"], error)
     # SystemExit among them: a handler that calls sys.exit ends its job, not the worker.
     except BaseException as error:
-        if control.stopped or isinstance(error, GeneratorExit):
+        if isinstance(error, GeneratorExit) or (control.stopped and isinstance(error, asyncio.CancelledError)):
             raise
         return _raised(raw["id"], error)
 
@@ -99,12 +98,18 @@ async def _pulled(stream: Stream, channel: Channel, limits: Limits) -> Serialise
 
     async def post(chunks: list[Any]) -> None:
         pieces: list[Serialised] = []
-        for chunk in chunks:
-            whole = await serialise_beside(chunk, name=f"output.{len(posted) + len(pieces)}")
-            pieces += fitting(whole, limits.chunk_bytes)
+        fault: WorkerError | None = None
+        try:
+            for chunk in chunks:
+                whole = await serialise_beside(chunk, name=f"output.{len(posted) + len(pieces)}")
+                pieces += fitting(whole, limits.chunk_bytes)
+        except WorkerError as error:  # what came before it is posted first
+            fault = error
         posted.extend(pieces)
         for value in joined(pieces, limits.chunk_bytes):
             await channel.chunk(value)
+        if fault is not None:
+            raise fault
 
     await pull(stream, post)
     return Serialised([chunk.value for chunk in posted], b"[" + b",".join(chunk.text for chunk in posted) + b"]")
@@ -116,11 +121,12 @@ async def _shape(answer: Any) -> Result:  # noqa: ANN401 - whatever a handler re
     value = output.value
     if not isinstance(value, dict) or not ("error" in value or "refresh_worker" in value):
         return Result.of(output)
-    rest = {key: member for key, member in value.items() if key not in ("refresh_worker", "error")}
-    refresh = bool(value.get("refresh_worker"))
-    if value.get("error"):
-        return Result(output=rest or None, error=returned_error(value["error"]), refresh_worker=refresh)
-    return Result.of(serialise(rest, name="output"), refresh_worker=refresh)
+    others = {key: member for key, member in value.items() if key not in ("refresh_worker", "error")}
+    rest = Result.of(await serialise_beside(others, name="output"), refresh_worker=bool(value.get("refresh_worker")))
+    if not value.get("error"):
+        return rest
+    error = returned_error(value["error"])
+    return replace(rest, error=error) if others else Result(error=error, refresh_worker=rest.refresh_worker)
 
 
 def _failed(job_id: str, error: WorkerError) -> Result:
@@ -136,7 +142,6 @@ def _raised(job_id: str, error: BaseException) -> Result:
         text = str(error)
     except Exception:  # noqa: BLE001 - anybody's __str__
         text = ""
-    text = text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}…"
     logger.error("Job %s failed: the handler raised %s\n%s", job_id, name, frames(error))
     logger.debug("Job %s: %s: %s", job_id, name, text)
     return Result(error=HandlerFailed(f"The handler raised {name}: {text}" if text else f"The handler raised {name}"))

@@ -7,11 +7,13 @@ from contextlib import aclosing, asynccontextmanager
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import from_json
+
 from podworker.errors import StartupError
 from podworker.gateway.handler import Handler
 from podworker.gateway.job import Job
 from podworker.gateway.returned_errors import returned_error
-from podworker.gateway.serialisation import serialise
+from podworker.gateway.serialisation import serialise_beside
 from podworker.gateway.signature import read_signature
 from podworker.gateway.stream import Stream
 from podworker.gateway.threads import JobThread, JobThreads
@@ -71,9 +73,9 @@ class FunctionHandler(Handler):
         if inspect.isawaitable(answer):
             answer = await answer
         if inspect.isasyncgen(answer):
-            return Stream(_stop_at_error(answer))
+            return Stream(_yielded(answer))
         if inspect.isgenerator(answer):
-            return Stream(_stop_at_error(self._from_thread(answer)))
+            return Stream(_yielded(self._from_thread(answer)))
         return answer
 
     async def watch(self) -> None:
@@ -151,10 +153,19 @@ async def _closed_in(thread: JobThread, generator: "GeneratorType[Any, Any, Any]
             await thread.call(generator.close)
 
 
-async def _stop_at_error(chunks: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, None]:
-    """A yielded `{"error": …}` ends the job with that error, as in RunPod's SDK."""
+async def _yielded(chunks: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, None]:
+    """The chunks as they were when they were yielded: the generator may go on before they are posted.
+
+    A yielded `{"error": …}` ends the job with that error, as in RunPod's SDK.
+    """
+    index = 0
     async with aclosing(chunks):
         async for chunk in chunks:
-            if isinstance(chunk, dict) and chunk.get("error"):
-                raise returned_error(serialise(chunk["error"], name="output.error").value)
-            yield chunk
+            if type(chunk) is str:
+                yield chunk
+            else:
+                value = from_json((await serialise_beside(chunk, name=f"output.{index}")).text)
+                if isinstance(value, dict) and value.get("error"):
+                    raise returned_error(value["error"])
+                yield value
+            index += 1

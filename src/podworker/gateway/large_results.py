@@ -1,6 +1,7 @@
 """Results that are too large for a door: put into a bucket, or refused with their size."""
 
 import logging
+from dataclasses import replace
 
 from podworker.errors import ResultTooLarge
 from podworker.gateway.bucket import Bucket
@@ -35,4 +36,4 @@ async def fitted(result: Result, job: Job, limits: Limits) -> Result:
     url = await bucket.upload(f"podworker/{limits.endpoint}/{job.id}.json", result.text or b"")
     logger.info("Job %s: the result of %d bytes is in the bucket", job.id, size)
     link = serialise({"url": url, "size": size}, name="output")
-    return Result.of(link, streamed=result.streamed, refresh_worker=result.refresh_worker)
+    return replace(result, output=link.value, text=link.text)

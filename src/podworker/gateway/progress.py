@@ -6,6 +6,8 @@ import logging
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
+from pydantic_core import from_json
+
 from podworker.gateway.serialisation import serialise
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class Progress:
         Raises:
             InvalidOutput: JSON cannot carry it.
         """
-        value = serialise(value, name="progress").value
+        value = from_json(serialise(value, name="progress").text)
         posted = Posted()
         if self._closed or self._loop is None:
             posted.done()
@@ -44,13 +46,20 @@ class Progress:
             self._loop.call_soon_threadsafe(self._take, value, posted)
         return posted
 
-    async def close(self) -> None:
-        """Post nothing more: the job's result comes next."""
+    async def close(self, *, at_once: bool = False) -> None:
+        """Post nothing more: the job's result comes next.
+
+        Args:
+            at_once: Give up the post that is under way.
+        """
         self._closed = True
         self._drop()
-        if self._posting is not None:
-            await asyncio.wait([self._posting], timeout=LAST_POST_SECONDS)
-            self._posting.cancel()
+        if (posting := self._posting) is None:
+            return
+        if not at_once:
+            await asyncio.wait([posting], timeout=LAST_POST_SECONDS)
+        posting.cancel()
+        await asyncio.wait([posting])
 
     def _take(self, value: Any, posted: "Posted") -> None:  # noqa: ANN401 - any JSON value
         if self._closed:

@@ -9,6 +9,9 @@ from pydantic_core import to_json
 from podworker.errors import WorkerError
 from podworker.gateway.serialisation import Serialised
 
+MESSAGE_CHARACTERS = 10_000
+"""Of an error's text that are posted: enough for people, and far below what RunPod takes."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -39,7 +42,10 @@ class Result:
         if self.error is None:
             return {**done, "output": self.output}
         beside = {} if self.output is None else {"output": self.output}
-        return {**done, "error": json.dumps(self.error.body()), **beside}
+        error = self.error.body()
+        if len(error["message"]) > MESSAGE_CHARACTERS:
+            error["message"] = f"{error['message'][:MESSAGE_CHARACTERS]}…"
+        return {**done, "error": json.dumps(error), **beside}
 
     def to_json(self) -> bytes:
         """The body's JSON text. A large output is not written a second time."""

@@ -19,6 +19,8 @@ from podworker.errors import InvalidOutput
 
 DEEPEST = 200
 """Levels of lists and objects in an output. pydantic's writer ends at 255; a value that contains itself ends here."""
+SHOWN_STEPS = 20
+"""Of a path in an error."""
 SMALL_BYTES = 200_000
 """Less is serialised on the event loop: it takes a few milliseconds at most."""
 _SAMPLES = 20
@@ -56,7 +58,8 @@ def serialise(value: Any, *, name: str) -> Serialised:  # noqa: ANN401 - whateve
             plain = _with_whole_characters(plain)
             return Serialised(plain, to_json(plain))
     except _Fault as fault:
-        path = ".".join([name, *map(str, reversed(fault.steps))])
+        steps = [name, *map(str, reversed(fault.steps))]
+        path = ".".join(steps if len(steps) <= SHOWN_STEPS else [*steps[:SHOWN_STEPS], "…"])
         raise InvalidOutput(f"{path}: {fault.sentence}", param=path) from None
 
 

@@ -52,7 +52,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     except ValueError:  # some functions written in C do not tell
         return Signature()
     named = [each for each in parameters.values() if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
-    if not named and parameters:
+    if len(named) < len(parameters) and all(each.kind is each.KEYWORD_ONLY for each in named):
         return Signature()  # `*args`, as decorators write it: whatever it wraps is called as RunPod calls it
     return _typed(function, named) or _classic(function, named)
 
@@ -107,7 +107,7 @@ def _is_dict(annotation: Any) -> bool:  # noqa: ANN401
 
 def _is_job(function: Callable[..., Any], parameter: inspect.Parameter) -> bool:
     written = parameter.annotation
-    if isinstance(written, str) and not written.rpartition(".")[2].startswith("Job"):
+    if isinstance(written, str) and "Job" not in written:
         return False  # others may name what is there for type checkers alone
     annotation = _annotation(function, parameter)
     return annotation is Job or Job in typing.get_args(annotation)

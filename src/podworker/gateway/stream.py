@@ -79,8 +79,8 @@ async def _read(chunks: AsyncIterator[Any], buffer: asyncio.Queue[Any]) -> None:
                     break
                 await buffer.put(chunk)
                 await asyncio.sleep(0)  # a generator that never waits must not hold its chunks back, nor other jobs
-    except (Exception, asyncio.CancelledError) as raised:
-        if isinstance(raised, asyncio.CancelledError) and stopped():
+    except BaseException as raised:  # SystemExit among them, which would end the worker
+        if isinstance(raised, GeneratorExit) or (isinstance(raised, asyncio.CancelledError) and stopped()):
             raise
         error = raised
     await buffer.put(_End(error))

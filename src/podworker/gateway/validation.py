@@ -15,18 +15,33 @@ DESCRIBED_FAULTS = 1000
 
 _ALLOWED: Mapping[str, str] = {
     "string_type": "text",
-    "string_too_short": "text that is not empty",
+    "string_too_short": "text of at least {min_length} characters",
+    "string_too_long": "text of at most {max_length} characters",
+    "string_pattern_mismatch": "text that matches {pattern}",
     "list_type": "a list",
-    "too_short": "a list that is not empty",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "too_short": "a list of at least {min_length} items",
+    "too_long": "a list of at most {max_length} items",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
     "float_type": "a number",
+    "float_parsing": "a number",
     "finite_number": "a finite number",
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "dict_type": "an object",
     "model_type": "an object",
+    "dataclass_type": "an object",
+    "greater_than": "more than {gt}",
     "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "union_tag_invalid": "an object whose {discriminator} is one of {expected_tags}",
+    "union_tag_not_found": "an object with {discriminator}",
+    "none_required": "null",
 }
 """What is allowed, by pydantic's type of the error, with the names of its context. Others keep pydantic's words."""
 
@@ -86,11 +101,15 @@ def _fault(details: Sequence[Mapping[str, Any]]) -> str:
     """What is wrong with one field; several details are the types of a union, of which none fits."""
     if details[0]["type"] == "missing":
         return "is missing"
+    if details[0]["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return "is not known here; leave it out"
     allowed = dict.fromkeys(_allowed(detail) for detail in details)
     return f"got {shown(details[0]['input'])}, allowed is {' or '.join(allowed)}"
 
 
 def _allowed(detail: Mapping[str, Any]) -> str:
+    if detail.get("ctx", {}).get("min_length") == 1:
+        return "text that is not empty" if detail["type"] == "string_too_short" else "a list that is not empty"
     words = _ALLOWED.get(detail["type"])
     if words is None:
         return str(detail["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")

@@ -1,0 +1,586 @@
+# ruff: noqa: A002, A006 - handlers have a parameter `input`
+import asyncio
+import contextvars
+import dataclasses
+import functools
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import date
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from podworker.errors import HandlerFailed, InvalidInput, StartupError, WorkerError
+from podworker.gateway.function_handler import FunctionHandler
+from podworker.gateway.job import Job
+from podworker.gateway.stream import Stream
+from podworker.gateway.threads import MOST_LEFT_BEHIND
+
+JOB = Job(id="1", input="abc", raw={"id": "1", "input": "abc"})
+
+Raw = dict[str, Any]
+
+
+def plain(job: Raw) -> object:
+    return job["input"].upper()
+
+
+async def asynchronous(job: Raw) -> object:
+    await asyncio.sleep(0)
+    return job["input"].upper()
+
+
+def generator(job: Raw) -> Iterator[str]:
+    yield from job["input"]
+
+
+async def async_generator(job: Raw) -> AsyncIterator[str]:
+    for character in job["input"]:
+        await asyncio.sleep(0)
+        yield character
+
+
+class Callables:
+    """The same four, as methods."""
+
+    def plain(self, job: Raw) -> object:
+        return plain(job)
+
+    async def asynchronous(self, job: Raw) -> object:
+        return await asynchronous(job)
+
+    def generator(self, job: Raw) -> Iterator[str]:
+        return generator(job)
+
+    async def async_generator(self, job: Raw) -> AsyncIterator[str]:
+        async for character in async_generator(job):
+            yield character
+
+
+class Plain:
+    def __call__(self, job: Raw) -> object:
+        return plain(job)
+
+
+class Asynchronous:
+    async def __call__(self, job: Raw) -> object:
+        return await asynchronous(job)
+
+
+class Generator:
+    def __call__(self, job: Raw) -> Iterator[str]:
+        yield from job["input"]
+
+
+class AsyncGenerator:
+    async def __call__(self, job: Raw) -> AsyncIterator[str]:
+        for character in job["input"]:
+            yield character
+
+
+async def async_returning_generator(job: Raw) -> Iterator[str]:
+    return generator(job)
+
+
+async def async_returning_async_generator(job: Raw) -> AsyncIterator[str]:
+    return async_generator(job)
+
+
+def returning_stream(job: Raw) -> Stream:
+    return Stream(async_generator(job))
+
+
+def second_argument(_: int, job: Raw) -> object:
+    return plain(job)
+
+
+async def chunks_of(answer: object) -> list[Any]:
+    assert isinstance(answer, Stream)
+    return [chunk async for chunk in answer.chunks]
+
+
+async def run(function: Callable[..., Any], job: Job = JOB) -> Any:  # noqa: ANN401 - what a handler answers
+    handler = FunctionHandler(function)
+    try:
+        return await asyncio.wait_for(handler.run(job), 10)
+    finally:
+        await handler.stop()
+
+
+async def run_to_the_end(function: Callable[..., Any], job: Job = JOB) -> list[Any]:
+    return await asyncio.wait_for(chunks_of(await run(function, job)), 10)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        plain,
+        asynchronous,
+        Callables().plain,
+        Callables().asynchronous,
+        Plain(),
+        Asynchronous(),
+        lambda job: job["input"].upper(),
+        lambda job: asynchronous(job),  # noqa: PLW0108 - a plain function that returns an awaitable
+        functools.partial(second_argument, 1),
+        functools.partial(asynchronous),
+    ],
+)
+async def test_functions_answer(function: Callable[[Raw], Any]) -> None:
+    assert await run(function) == "ABC"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        generator,
+        async_generator,
+        Callables().generator,
+        Callables().async_generator,
+        Generator(),
+        AsyncGenerator(),
+        async_returning_generator,
+        async_returning_async_generator,
+        returning_stream,
+        lambda job: (character for character in job["input"]),
+        functools.partial(async_generator),
+    ],
+)
+async def test_generators_stream(function: Callable[[Raw], Any]) -> None:
+    assert await run_to_the_end(function) == ["a", "b", "c"]
+
+
+async def test_the_function_gets_the_whole_job_as_a_dict_of_its_own() -> None:
+    def spoil(job: Raw) -> Raw:
+        seen = dict(job)
+        job.clear()
+        return seen
+
+    raw = {"id": "1", "input": 1, "webhook": "https://example.com"}
+    assert await run(spoil, Job(id="1", input=1, raw=raw)) == raw
+    assert raw  # the worker still has its own
+
+
+async def test_what_is_not_async_runs_in_a_thread() -> None:
+    def where(_: Raw) -> int:
+        return threading.get_ident()
+
+    def where_each(_: Raw) -> Iterator[int]:
+        yield threading.get_ident()
+        yield threading.get_ident()
+
+    here = threading.get_ident()
+    assert await run(where) != here
+    assert here not in await run_to_the_end(where_each)
+
+
+async def test_what_is_async_runs_here() -> None:
+    async def where(_: Raw) -> int:
+        return threading.get_ident()
+
+    async def where_each(_: Raw) -> AsyncIterator[int]:
+        yield threading.get_ident()
+
+    assert await run(where) == threading.get_ident()
+    assert await run_to_the_end(where_each) == [threading.get_ident()]
+
+
+async def test_a_thread_sees_the_context_of_its_job() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+    variable.set("set")
+    assert await run(lambda _: variable.get()) == "set"
+
+
+async def test_as_many_functions_run_at_once_as_the_concurrency_says() -> None:
+    jobs = 50  # more than asyncio's own threads, on any machine
+    together = threading.Barrier(jobs, timeout=10)
+    handler = FunctionHandler(lambda _: together.wait(), concurrency=jobs)
+    await asyncio.gather(*(handler.run(JOB) for _ in range(jobs)))  # else the barrier breaks
+    await handler.stop()
+
+
+async def test_the_next_job_waits_for_a_stopped_function_to_notice() -> None:
+    begun, go_on, order = threading.Event(), threading.Event(), []
+
+    def function(job: Raw) -> None:
+        order.append(f"{job['input']} begun")
+        begun.set()
+        assert go_on.wait(10)
+        order.append(f"{job['input']} done")
+
+    handler = FunctionHandler(function, concurrency=1)
+    stopped = await stopped_job(handler, begun)
+    next_job = asyncio.create_task(handler.run(Job("2", "next", {"input": "next"})))
+    go_on.set()
+    await asyncio.wait_for(next_job, 10)
+    await handler.stop()
+    assert stopped.cancelled()
+    assert order == ["stopped begun", "stopped done", "next begun", "next done"]
+
+
+async def stopped_job(handler: FunctionHandler, begun: threading.Event) -> "asyncio.Task[Any]":
+    """A job that was stopped at once, whose function cannot be."""
+    begun.clear()
+    stopped = asyncio.create_task(handler.run(Job("1", "stopped", {"input": "stopped"})))
+    await asyncio.to_thread(begun.wait, 10)
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    return stopped
+
+
+async def test_a_stopped_function_that_never_ends_costs_no_slot(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("podworker.gateway.threads.NOTICE_SECONDS", 0.05)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def function(job: Raw) -> object:
+        begun.set()
+        return go_on.wait(60) if job["input"] == "stopped" else plain(job)
+
+    handler = FunctionHandler(function, concurrency=1)
+    watching = asyncio.create_task(handler.watch())
+    for _ in range(MOST_LEFT_BEHIND):
+        await stopped_job(handler, begun)
+        assert await asyncio.wait_for(handler.run(JOB), 10) == "ABC"
+    assert f"still runs in a thread ({MOST_LEFT_BEHIND} of these)" in caplog.text
+    assert not watching.done()
+    await stopped_job(handler, begun)
+    with pytest.raises(HandlerFailed, match=r"look at `job\.cancelled`"):
+        await asyncio.wait_for(watching, 10)
+    go_on.set()
+    await handler.stop()
+
+
+async def test_threads_are_used_again() -> None:
+    handler = FunctionHandler(lambda _: threading.get_ident(), concurrency=2)
+    assert len({await handler.run(JOB) for _ in range(10)}) == 1
+    await handler.stop()
+
+
+async def test_a_generator_keeps_its_thread() -> None:
+    def where(job: Raw) -> Iterator[int]:
+        for _ in job["input"] * 10:
+            yield threading.get_ident()
+
+    handler = FunctionHandler(where, concurrency=4)
+    streams = [await handler.run(JOB) for _ in range(4)]
+    threads = await asyncio.gather(*(chunks_of(stream) for stream in streams))
+    assert [len(set(idents)) for idents in threads] == [1] * 4
+    await handler.stop()
+
+
+class Failures:
+    def plain(self, job: Raw) -> None:
+        raise job["input"]
+
+    async def asynchronous(self, job: Raw) -> None:
+        raise job["input"]
+
+    def generator(self, job: Raw) -> Iterator[int]:
+        yield 1
+        raise job["input"]
+
+    async def async_generator(self, job: Raw) -> AsyncIterator[int]:
+        yield 1
+        raise job["input"]
+
+
+@pytest.mark.parametrize("form", ["plain", "asynchronous", "generator", "async_generator"])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ValueError("no"), ValueError),
+        (WorkerError("no"), WorkerError),
+        (StopIteration("no"), RuntimeError),  # Python's own rule for generators and coroutines; here, for functions too
+        (asyncio.CancelledError("no"), asyncio.CancelledError),
+    ],
+)
+async def test_errors_are_raised(form: str, error: BaseException, raised: type[BaseException]) -> None:
+    function = getattr(Failures(), form)
+    job = Job("1", error, {"input": error})
+    with pytest.raises(raised):
+        await (run_to_the_end(function, job) if "generator" in form else run(function, job))
+
+
+@pytest.mark.parametrize("form", ["generator", "async_generator"])
+async def test_a_yielded_error_ends_the_stream(form: str) -> None:
+    def generator(_: Raw) -> Iterator[object]:
+        yield {"error": None}  # is none
+        yield {"error": {"message": "no GPU"}}
+        yield "never"
+
+    async def async_generator(_: Raw) -> AsyncIterator[object]:
+        for chunk in generator({}):
+            yield chunk
+
+    chunks = (await run(generator if form == "generator" else async_generator)).chunks
+    assert await anext(chunks) == {"error": None}
+    with pytest.raises(WorkerError, match=r"^no GPU$"):
+        await anext(chunks)
+    assert [chunk async for chunk in chunks] == []
+
+
+@pytest.mark.parametrize("form", ["generator", "async_generator"])
+async def test_chunks_are_as_they_were_when_they_were_yielded(form: str) -> None:
+    def generator(_: Raw) -> Iterator[object]:
+        grown: list[int] = []
+        for number in range(3):
+            grown.append(number)
+            yield grown
+
+    async def async_generator(_: Raw) -> AsyncIterator[object]:
+        for chunk in generator({}):
+            yield chunk
+
+    assert await run_to_the_end(generator if form == "generator" else async_generator) == [[0], [0, 1], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("end", ["closed", "failed"])
+async def test_an_async_generator_cleans_up_at_once(end: str) -> None:
+    cleaned = []
+
+    async def function(_: Raw) -> AsyncIterator[object]:
+        try:
+            yield 1
+            yield {"error": "failed"}
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(threading.get_ident())
+
+    chunks = (await run(function)).chunks
+    assert await anext(chunks) == 1
+    if end == "closed":
+        await chunks.aclose()
+    else:
+        with pytest.raises(WorkerError):
+            await anext(chunks)
+    assert cleaned == [threading.get_ident()]
+
+
+@pytest.mark.parametrize("end", ["closed", "failed"])
+async def test_a_generator_cleans_up_at_once_and_in_a_thread(end: str) -> None:
+    cleaned = []
+
+    def function(_: Raw) -> Iterator[object]:
+        try:
+            yield 1
+            yield {"error": "failed"}
+        finally:
+            cleaned.append(threading.get_ident())
+
+    chunks = (await run(function)).chunks
+    assert await anext(chunks) == 1
+    if end == "closed":
+        await chunks.aclose()
+    else:
+        with pytest.raises(WorkerError):
+            await anext(chunks)
+    assert len(cleaned) == 1
+    assert cleaned != [threading.get_ident()]
+
+
+async def test_a_generator_stopped_while_it_works_cleans_up_when_it_can() -> None:
+    working, go_on, cleaned = threading.Event(), threading.Event(), threading.Event()
+
+    def function(_: Raw) -> Iterator[object]:
+        try:
+            yield 1
+            working.set()
+            go_on.wait(10)
+            yield 2
+        finally:
+            cleaned.set()
+
+    chunks = (await run(function)).chunks
+    await anext(chunks)
+    stopped = asyncio.create_task(anext(chunks))
+    await asyncio.to_thread(working.wait, 10)
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped  # does not wait for the thread
+    assert not cleaned.is_set()
+    del chunks, stopped
+    go_on.set()
+    assert await asyncio.to_thread(cleaned.wait, 10)
+
+
+class Model(BaseModel):
+    text: Annotated[str, Field(min_length=2, description="What to shout")]
+    times: Annotated[int, Field(ge=1)] = 1
+    day: date | None = None
+
+
+class Strict(Model):
+    model_config = ConfigDict(strict=True)
+
+
+@dataclasses.dataclass
+class Data:
+    text: str
+    times: int = 1
+
+
+class Typed(TypedDict):
+    text: str
+
+
+def with_model(input: Model) -> object:
+    return input.text * input.times
+
+
+async def with_model_and_job(input: Model, job: Job) -> object:
+    return f"{input.text} {job.id}"
+
+
+async def with_job_first(job: Job, input: Model) -> object:
+    return await with_model_and_job(input, job)
+
+
+def with_any_name(a_job: Job, scale: int = 2) -> object:
+    return f"{a_job.input['text']} {a_job.id} {scale}"
+
+
+def generates(input: Model, job: Job) -> Iterator[str]:
+    yield from (input.text, job.id)
+
+
+async def generates_async(input: Model) -> AsyncIterator[str]:
+    yield input.text
+    yield "1"
+
+
+def with_default(model: str, input: Model) -> object:
+    return f"{input.text} {model}"
+
+
+class WithModel:
+    async def __call__(self, input: Model, *, job: Job) -> object:
+        return f"{input.text} {job.id}"
+
+
+def job_of(job_input: object) -> Job:
+    return Job("1", job_input, {"id": "1", "input": job_input})
+
+
+@pytest.mark.parametrize(
+    ("function", "answer"),
+    [
+        (with_model, "abab"),
+        (with_model_and_job, "ab 1"),
+        (with_job_first, "ab 1"),
+        (with_any_name, "ab 1 2"),
+        (WithModel(), "ab 1"),
+        (functools.partial(with_default, "large"), "ab large"),
+        (functools.partial(with_default, model="small"), "ab small"),
+        (lambda input: input["text"], "ab"),
+        (generates, ["ab", "1"]),
+        (generates_async, ["ab", "1"]),
+    ],
+)
+async def test_typed_functions(function: Callable[..., Any], answer: object) -> None:
+    job = job_of({"text": "ab", "times": 2})
+    found = await run(function, job)
+    assert (await chunks_of(found) if isinstance(found, Stream) else found) == answer
+
+
+def with_data(input: Data) -> object:
+    return input
+
+
+def with_strict(input: Strict) -> object:
+    return input.day
+
+
+def with_typed(input: Typed) -> object:
+    return input
+
+
+def with_text(input: str) -> object:
+    return input
+
+
+def with_numbers(input: list[int]) -> object:
+    return input
+
+
+def with_either(input: Model | list[Model]) -> object:
+    return input
+
+
+def with_bounds(input: Annotated[int, Field(le=5)]) -> object:
+    return input
+
+
+def with_dict(input: dict[str, Any]) -> object:
+    return input
+
+
+@pytest.mark.parametrize(
+    ("function", "job_input", "answer"),
+    [
+        (with_data, {"text": "a"}, Data("a")),
+        (with_strict, {"text": "ab", "day": "2026-08-01"}, date(2026, 8, 1)),
+        (with_typed, {"text": "a"}, {"text": "a"}),
+        (with_text, "a", "a"),
+        (with_numbers, [1, 2], [1, 2]),
+        (with_either, [{"text": "ab"}], [Model(text="ab")]),
+        (with_either, {"text": "ab"}, Model(text="ab")),
+        (with_bounds, 5, 5),
+        (with_dict, {"a": None}, {"a": None}),
+    ],
+)
+async def test_inputs_of_all_types(function: Callable[..., Any], job_input: object, answer: object) -> None:
+    assert await run(function, job_of(job_input)) == answer
+
+
+@pytest.mark.parametrize(
+    ("function", "job_input", "param", "message"),
+    [
+        (with_model, {"times": 0}, "input.text", "input.text: is missing; input.times: got 0, allowed is at least 1."),
+        (with_model, "a", "input", 'input: got "a", allowed is an object.'),
+        (with_strict, {"text": "ab", "times": "1"}, "input.times", 'input.times: got "1", allowed is a whole number.'),
+        (with_data, {"text": 1}, "input.text", "input.text: got 1, allowed is text."),
+        (with_typed, {}, "input.text", "input.text: is missing."),
+        (with_text, None, "input", "input: got null, allowed is text."),
+        (with_numbers, [1, "a"], "input.1", 'input.1: got "a", allowed is a whole number.'),
+        (with_either, [{"text": "ab"}, {}], "input.1.text", "input.1.text: is missing."),
+        (with_bounds, 6, "input", "input: got 6, allowed is at most 5."),
+        (with_dict, [], "input", "input: got [], allowed is an object."),
+        (generates, {}, "input.text", "input.text: is missing."),
+    ],
+)
+async def test_wrong_inputs_are_refused(
+    function: Callable[..., Any], job_input: object, param: str, message: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await run(function, job_of(job_input))
+    assert (caught.value.param, caught.value.message) == (param, message)
+
+
+def test_the_schema_of_the_input() -> None:
+    schema = FunctionHandler(with_model).input_schema
+    assert schema is not None
+    assert schema["required"] == ["text"]
+    assert schema["properties"]["text"]["description"] == "What to shout"
+    assert FunctionHandler(plain).input_schema is None
+    assert FunctionHandler(lambda input: input).input_schema is None
+    assert FunctionHandler(with_numbers).input_schema == {"type": "array", "items": {"type": "integer"}}
+
+
+def test_what_has_no_schema_is_served_all_the_same() -> None:
+    def with_callback(input: Callable[[], None]) -> None: ...
+
+    assert FunctionHandler(with_callback).input_schema is None
+
+
+def test_wrong_uses_are_told_in_plain_sentences() -> None:
+    def with_socket(input: threading.Thread) -> None: ...
+
+    with pytest.raises(StartupError, match=r"The annotation of `input`, .*Thread.*Use a pydantic model"):
+        FunctionHandler(with_socket)
+    with pytest.raises(StartupError, match="concurrency is 0"):
+        FunctionHandler(plain, concurrency=0)
