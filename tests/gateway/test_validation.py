@@ -1,7 +1,8 @@
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from podworker.errors import InvalidInput
 from podworker.gateway.validation import DESCRIBED_FAULTS, SHOWN_CHARACTERS, invalid_input
@@ -79,6 +80,65 @@ def refused(value: object) -> InvalidInput:
 def test_one_fault(value: object, param: str, message: str) -> None:
     error = refused(value)
     assert (error.param, error.message) == (param, f"{param}: {message}")
+
+
+class Inner(BaseModel):
+    str: int = 0  # a field that is called as a type is
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    tail: bool
+
+
+class Awkward(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    inner: str | Inner | None = None
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")] | None = None
+    scores: dict[int, float] = {}
+    pair: tuple[int, Annotated[str, AfterValidator(lambda text: text)] | list[int]] | None = None
+    named: Annotated[int | None, Field(alias="the-number")] = None
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"inner": {"str": "x"}}, 'input.inner.str: got "x", allowed is a whole number.'),
+        ({"inner": {"str": {"str": 1}}}, 'input.inner.str: got {"str": 1}, allowed is a whole number.'),
+        ({"inner": 5}, "input.inner: got 5, allowed is text or an object."),
+        ({"pet": {"kind": "cat", "lives": "x"}}, 'input.pet.lives: got "x", allowed is a whole number.'),
+        ({"pet": {"kind": "dog"}}, "input.pet.tail: is missing."),
+        (
+            {"pet": {"kind": "cow"}},
+            "input.pet: got {\"kind\": \"cow\"}, allowed is an object whose 'kind' is one of 'cat', 'dog'.",
+        ),
+        ({"pet": {}}, "input.pet: got {}, allowed is an object with 'kind'."),
+        ({"scores": {"1": "x"}}, 'input.scores.1: got "x", allowed is a number.'),
+        ({"scores": {"x": 1}}, 'input.scores.x: got "x", allowed is a whole number.'),
+        ({"pair": [1, [1, "x"]]}, 'input.pair.1.1: got "x", allowed is a whole number.'),
+        ({"the-number": "x"}, 'input.the-number: got "x", allowed is a whole number.'),
+        ({"extra": 1}, "input.extra: is not known here; leave it out."),
+    ],
+)
+def test_paths_hold_no_names_of_types(value: object, message: str) -> None:
+    for text in (value, json.loads(json.dumps(value))):
+        with pytest.raises(ValidationError) as caught:
+            Awkward.model_validate_json(json.dumps(text))
+        assert invalid_input(caught.value, text, prefix="input").message == message
+
+
+@pytest.mark.parametrize("kind", [Inner, list[Inner], int | list[int]])
+def test_a_root_of_any_type(kind: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(kind).validate_json('"x"')
+    error = invalid_input(caught.value, "x", prefix="input")
+    assert error.param == "input"
 
 
 def test_each_field_is_named_once() -> None:

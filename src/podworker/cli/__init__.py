@@ -7,7 +7,7 @@ import click
 
 from podworker.errors import WorkerError
 
-COMMANDS = ("serve", "dev", "demo", "call", "config", "models")
+COMMANDS = ("serve", "dev", "demo", "call", "config", "errors", "models")
 
 
 class Commands(click.Group):

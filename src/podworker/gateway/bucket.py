@@ -24,7 +24,7 @@ URL_SECONDS = 604_800
 _DEFAULT_REGION = "us-east-1"
 _REGIONS = (
     re.compile(r"s3api-([a-z0-9-]+)\.runpod\.io"),
-    re.compile(r"(?:.*\.)?s3[.-]([a-z0-9-]+)\.[a-z].*"),
+    re.compile(r"(?:.*\.)?s3[.-]([a-z]+-[a-z0-9-]+)\..*"),
     re.compile(r"(?:.*\.)?([a-z0-9-]+)\.digitaloceanspaces\.com"),
 )
 """Hosts that name their region: RunPod's volumes, Amazon and those who follow it, DigitalOcean."""

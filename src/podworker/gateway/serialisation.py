@@ -41,7 +41,7 @@ def serialise(value: Any, *, name: str) -> Serialised:  # noqa: ANN401 - whateve
     """The JSON form of any value.
 
     What is no finite number becomes null, half a surrogate pair becomes �, bytes become base64, and times, numbers and
-    names of other types become text: docs/results.md has the table.
+    names of other types become text: docs/handlers.md has the table.
 
     Args:
         value: The value.
