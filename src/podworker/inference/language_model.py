@@ -1,19 +1,15 @@
 """The built-in handler: a GGUF language model."""
 
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 from podworker.configuration import Settings, automatic
-from podworker.errors import WorkerError
 from podworker.gateway.handler import Handler
 from podworker.gateway.job import Job
 from podworker.gateway.stream import Stream
-from podworker.inference import answers
-from podworker.inference.engine import Engine, crashed
+from podworker.inference.engine import Engine
 from podworker.inference.engine_options import EngineOptions
-from podworker.inference.routes import MODELS, EngineRequest, read_request
+from podworker.inference.exchange import Exchange
 from podworker.models.model_set import ModelSet, fetch_models, find_models
 from podworker.monitoring import phases
 
@@ -28,6 +24,7 @@ class LanguageModel(Handler):
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
+        self._exchange: Exchange | None = None
         self._models: ModelSet | None = None
         self._settings: Settings | None = None
 
@@ -56,6 +53,7 @@ class LanguageModel(Handler):
             options, start_timeout=settings.engine_start_timeout_seconds, restarts=settings.engine_restarts
         )
         self._engine.launch()
+        self._exchange = Exchange(self._engine)
         logger.info("Loading %s with %d slots of %d tokens", options.alias, options.slots, options.context_length)
 
     async def start(self) -> None:
@@ -83,57 +81,8 @@ class LanguageModel(Handler):
 
     async def run(self, job: Job) -> Any | Stream:  # noqa: ANN401 - see Handler
         """Answer one job by the engine."""
-        request = read_request(job.input)
-        if not request.stream:
-            return await self._answer(request)
-        if request.openai:
-            return Stream(self._raw_events(request), merge=answers.join_events)
-        return Stream(self._objects(request), merge=answers.join_objects)
-
-    async def _answer(self, request: EngineRequest) -> Any:  # noqa: ANN401 - any JSON value
-        async with self.engine.request(request.method, request.path, request.body) as response:
-            answer = await response.json()
-            if not response.ok:
-                raise answers.engine_error(answer, param=request.prompt_field)
-        if request.path == MODELS:  # the engine adds its own list, in another form
-            return {"object": "list", "data": answer["data"]}
-        return answer
-
-    async def _events(self, request: EngineRequest) -> AsyncGenerator[str, None]:
-        """The answer's server-sent events, but for the one that ends it.
-
-        Raises:
-            EngineCrashed: It did not end as it should: the engine died, and the connection looks like a clean end.
-        """
-        async with self.engine.request(request.method, request.path, request.body) as response:
-            if not response.ok:
-                raise answers.engine_error(await response.json(), param=request.prompt_field)
-            async for event in answers.events(response.content.iter_any()):
-                if event == answers.DONE:
-                    return
-                if answers.is_error(event):
-                    raise answers.engine_error(answers.event_data(event), param=request.prompt_field)
-                yield event
-        raise crashed()
-
-    async def _raw_events(self, request: EngineRequest) -> AsyncGenerator[str, None]:
-        """Server-sent events as OpenAI's clients expect them; a failure is told in the stream, too."""
-        begun = False
-        try:
-            async with aclosing(self._events(request)) as events:
-                async for event in events:
-                    begun = True
-                    yield event
-        except WorkerError as error:
-            if begun:  # else the job's own error comes first
-                yield answers.error_event(error)
-            raise
-        yield answers.DONE
-
-    async def _objects(self, request: EngineRequest) -> AsyncGenerator[dict[str, Any], None]:
-        async with aclosing(self._events(request)) as events:
-            async for event in events:
-                yield answers.event_data(event)
+        assert self._exchange is not None, "launch comes first"  # noqa: S101
+        return await self._exchange.run(job.input)
 
 
 def engine_options(settings: Settings, models: ModelSet) -> EngineOptions:
