@@ -38,7 +38,7 @@ class Picture(BaseModel):
 def refused(value: object) -> InvalidInput:
     with pytest.raises(ValidationError) as caught:
         Picture.model_validate(value)
-    return invalid_input(caught.value, prefix="input")
+    return invalid_input(caught.value, value, prefix="input")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_each_field_is_named_once() -> None:
 
 def test_many_faults_are_counted() -> None:
     error = refused({"tags": [1] * (DESCRIBED_FAULTS + 1)})
-    assert error.message == f"{DESCRIBED_FAULTS + 1} values are wrong. Check the form of the request."
+    assert error.message == f"input: {DESCRIBED_FAULTS + 1} values are wrong. Check the form of the request."
     assert error.param == "input"
 
 

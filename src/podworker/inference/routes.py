@@ -88,5 +88,5 @@ def _checked(route: str, body: dict[str, Any], *, prefix: str) -> dict[str, Any]
     try:
         PARAMETERS[route].model_validate(body)
     except ValidationError as error:
-        raise invalid_input(error, prefix=prefix) from None
+        raise invalid_input(error, body, prefix=prefix) from None
     return body
