@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -119,11 +120,31 @@ async def test_a_broken_file_is_refused_in_the_engines_words(tmp_path: Path, con
     assert reason in caught.value.message
 
 
+async def test_a_load_that_runs_out_of_memory_is_told_from_others() -> None:
+    async with running(replace(OPTIONS, context_length=1_000_000, slots=8)) as engine:  # a KV cache of 184 GB
+        assert engine.pid is not None
+        resource.prlimit(engine.pid, resource.RLIMIT_AS, (2**36, 2**36))
+        with pytest.raises(ModelLoadFailed, match="insufficient memory"):
+            await engine.loaded()
+        assert engine.ran_out_of_memory
+
+
+async def test_a_load_that_is_killed_counts_as_out_of_memory() -> None:
+    async with running() as engine:
+        assert engine.pid is not None
+        assert not engine.ran_out_of_memory
+        os.kill(engine.pid, signal.SIGKILL)
+        with pytest.raises(ModelLoadFailed, match="SIGKILL"):
+            await engine.loaded()
+        assert engine.ran_out_of_memory
+
+
 async def test_a_load_that_takes_too_long_is_given_up() -> None:
     engine = Engine(OPTIONS, start_timeout=0.001, restarts=0)
     engine.launch()
     with pytest.raises(ModelLoadFailed, match="ENGINE_START_TIMEOUT_SECONDS"):
         await engine.loaded()
+    assert not engine.ran_out_of_memory
     await engine.stop()
 
 

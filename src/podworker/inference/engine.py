@@ -75,6 +75,12 @@ class Engine:
         """The engine's process id, or None while there is none."""
         return self._process.pid if self._process else None
 
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """Whether the last process ended for want of memory; False while it runs."""
+        process = self._process
+        return process is not None and process.exited.done() and process.ran_out_of_memory
+
     def launch(self) -> None:
         """Start the process and return at once. Needs no event loop; call it from the main thread.
 
