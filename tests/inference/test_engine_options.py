@@ -43,6 +43,7 @@ def test_attributes() -> None:
         "model_alias": ["a"],
         "hostnames": ["/run/engine.sock"],
         "api_keys": ["secret"],
+        "slot_save_path": "/run/",
         "n_parallel": 3,
         "n_ctx": 3 * 4096,
         "kv_unified": False,
@@ -75,7 +76,7 @@ def test_the_engine_has_every_attribute() -> None:
 
 def test_arguments() -> None:
     assert flags() == [
-        *("--host", "/run/engine.sock", "--alias", "a"),
+        *("--host", "/run/engine.sock", "--alias", "a", "--slot-save-path", "/run"),
         *("--model", "/models/a.gguf", "--parallel", "3"),
         *("--ctx-size", "12288", "--no-kv-unified"),
         *("--batch-size", "2048", "--ubatch-size", "512", "--n-gpu-layers", "999"),

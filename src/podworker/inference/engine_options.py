@@ -101,12 +101,14 @@ DEFAULT_ENVIRONMENT = {
 def attributes(options: EngineOptions, *, socket: Path, api_key: str) -> dict[str, Value]:
     """The options as dotted attributes of `xllamacpp.CommonParams`."""
     table = {option.attribute: value for option in OPTIONS if (value := option.value(options)) is not None}
-    return {**table, "hostnames": [str(socket)], "api_keys": [api_key], "model_alias": [options.alias]}
+    slots = f"{socket.parent}/"  # where a slot's state is saved; llama.cpp puts file names right behind it
+    named = {"hostnames": [str(socket)], "api_keys": [api_key], "model_alias": [options.alias]}
+    return {**table, **named, "slot_save_path": slots}
 
 
 def arguments(options: EngineOptions, *, socket: Path) -> list[str]:
     """The options as `llama-server` arguments. The key is not among them: everybody can read a process's arguments."""
-    words = ["--host", str(socket), "--alias", options.alias]
+    words = ["--host", str(socket), "--alias", options.alias, "--slot-save-path", str(socket.parent)]
     for option in OPTIONS:
         value = option.value(options)
         if value is None:
