@@ -45,8 +45,10 @@ def _private_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def running(options: EngineOptions = OPTIONS, *, restarts: int = 1) -> AsyncIterator[Engine]:
-    engine = Engine(options, start_timeout=60, restarts=restarts)
+async def running(
+    options: EngineOptions = OPTIONS, *, restarts: int = 1, start_timeout: float = 60, stuck_after: float = 60
+) -> AsyncIterator[Engine]:
+    engine = Engine(options, start_timeout=start_timeout, restarts=restarts, stuck_after=stuck_after)
     engine.launch()
     try:
         yield engine
@@ -140,12 +142,10 @@ async def test_a_load_that_is_killed_counts_as_out_of_memory() -> None:
 
 
 async def test_a_load_that_takes_too_long_is_given_up() -> None:
-    engine = Engine(OPTIONS, start_timeout=0.001, restarts=0)
-    engine.launch()
-    with pytest.raises(ModelLoadFailed, match="ENGINE_START_TIMEOUT_SECONDS"):
-        await engine.loaded()
-    assert not engine.ran_out_of_memory
-    await engine.stop()
+    async with running(start_timeout=0.001) as engine:
+        with pytest.raises(ModelLoadFailed, match="ENGINE_START_TIMEOUT_SECONDS"):
+            await engine.loaded()
+        assert not engine.ran_out_of_memory
 
 
 async def test_a_crash_fails_the_running_request_and_is_repaired() -> None:

@@ -166,6 +166,14 @@ class Settings(BaseSettings):
         ge=0,
         le=1000,
     )
+    engine_stuck_seconds: float = setting(
+        "Engine",
+        120,
+        "Seconds without a finished batch after which the engine counts as stuck, and as crashed: it is killed and "
+        "started again. Raise it where one image, or one batch of BATCH_SIZE tokens, takes longer than this.",
+        gt=0,
+        le=86_400,
+    )
 
     model_store: Path | None = setting(
         "Model store",

@@ -50,7 +50,10 @@ class LanguageModel(Handler):
         self._models = models
         options = engine_options(settings, models)
         self._engine = Engine(
-            options, start_timeout=settings.engine_start_timeout_seconds, restarts=settings.engine_restarts
+            options,
+            start_timeout=settings.engine_start_timeout_seconds,
+            restarts=settings.engine_restarts,
+            stuck_after=settings.engine_stuck_seconds,
         )
         self._engine.launch()
         self._exchange = Exchange(self._engine)
