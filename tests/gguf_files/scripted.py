@@ -4,10 +4,11 @@ Its embeddings are the axes of a space as wide as the vocabulary, its layer adds
 the successor. So tool calls, reasoning and split characters come from the real engine, in milliseconds, for certain.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import gguf
 import numpy as np
+import numpy.typing as npt
 from gguf.constants import GGUFValueType as Type
 
 from tests.gguf_files.tiny import Entry, Tensors, TinyModel, array, text, u32
@@ -54,48 +55,54 @@ Script = Sequence[str | bytes]
 """Tokens one after the other: text as one token each, or one byte of a character that is split."""
 
 
-def scripted(answer: Script, *, others: Mapping[str, Script] | None = None, template: str = TEMPLATE) -> TinyModel:
+def scripted(
+    answer: Script,
+    *,
+    others: Mapping[str, Script] | None = None,
+    second: Mapping[str, str] | None = None,
+    template: str = TEMPLATE,
+) -> TinyModel:
     """A model that answers every chat with `answer`.
 
     Args:
-        answer: What it says. No token may stand in it twice.
+        answer: What it says.
         others: What it says after other texts than a chat's, such as `FILL_IN["mid"]`.
+        second: What it says after a token whose successor it may not say.
         template: Its chat template.
     """
     scripts = {ASSISTANT: answer, **(others or {})}
     vocabulary = _Vocabulary([piece for start, script in scripts.items() for piece in (start, *script)])
-    successors = dict(_successors(scripts, vocabulary))
-    return TinyModel(
-        "llama",
-        {**_entries(vocabulary), "tokenizer.chat_template": text(template)},
-        _tensors(len(vocabulary.tokens), successors),
-    )
+    output = _output(vocabulary, scripts, second or {})
+    return TinyModel("llama", {**_entries(vocabulary), "tokenizer.chat_template": text(template)}, _tensors(output))
 
 
 class _Vocabulary:
     """The 256 bytes, then a token for each text."""
 
     def __init__(self, pieces: Iterable[str | bytes]) -> None:
-        texts = [piece for piece in pieces if isinstance(piece, str)]
-        assert len(set(texts)) == len(texts), "a token has one successor, so it can stand in one place only"
         self._bytes = gguf.bytes_to_unicode()
-        self.tokens = [*self._bytes.values(), END, *FILL_IN.values()]
-        self.kinds = [NORMAL] * 256 + [CONTROL] * 4
-        self.add(texts)
-
-    def add(self, texts: Iterable[str]) -> None:
-        new = [piece for piece in texts if piece not in self.tokens]
-        self.tokens += new
-        self.kinds += [USER_DEFINED] * len(new)
+        known = [*self._bytes.values(), END, *FILL_IN.values()]
+        self.tokens = list(dict.fromkeys([*known, *(piece for piece in pieces if isinstance(piece, str))]))
+        self.kinds = [NORMAL] * 256 + [CONTROL] * 4 + [USER_DEFINED] * (len(self.tokens) - len(known))
 
     def number(self, piece: str | bytes) -> int:
         return self.tokens.index(self._bytes[piece[0]] if isinstance(piece, bytes) else piece)
 
 
-def _successors(scripts: Mapping[str, Script], vocabulary: _Vocabulary) -> Iterator[tuple[int, int]]:
+def _output(
+    vocabulary: _Vocabulary, scripts: Mapping[str, Script], second: Mapping[str, str]
+) -> npt.NDArray[np.float32]:
+    """The logit of each token after each."""
+    successors: dict[str | bytes, str | bytes] = {}
     for start, script in scripts.items():
-        pieces = [start, *script, END]
-        yield from zip(map(vocabulary.number, pieces), map(vocabulary.number, pieces[1:]), strict=False)
+        for piece, successor in zip([start, *script], [*script, END], strict=True):
+            assert successors.setdefault(piece, successor) == successor, f"{piece!r} would have two successors"
+    count = len(vocabulary.tokens)
+    output = np.zeros((count, _width(count)), np.float32)
+    for logit, pairs in ((CERTAIN, successors), (CERTAIN / 2, second)):
+        for piece, successor in pairs.items():
+            output[vocabulary.number(successor), vocabulary.number(piece)] = logit
+    return output
 
 
 def _entries(vocabulary: _Vocabulary) -> dict[str, Entry]:
@@ -128,11 +135,8 @@ def _entries(vocabulary: _Vocabulary) -> dict[str, Entry]:
     }
 
 
-def _tensors(count: int, successors: Mapping[int, int]) -> Tensors:
-    width = _width(count)
-    output = np.zeros((count, width), np.float32)
-    for token, successor in successors.items():
-        output[successor, token] = CERTAIN / np.sqrt(width)  # the norm makes an axis sqrt(width) long
+def _tensors(output: npt.NDArray[np.float32]) -> Tensors:
+    count, width = output.shape
     zeros = {
         "attn_q": (HEAD, width),
         "attn_k": (HEAD, width),
@@ -145,7 +149,7 @@ def _tensors(count: int, successors: Mapping[int, int]) -> Tensors:
     ones = {"output_norm": (width,), "blk.0.attn_norm": (width,), "blk.0.ffn_norm": (width,)}
     return {
         "token_embd.weight": np.eye(count, width, dtype=np.float32),
-        "output.weight": output,
+        "output.weight": output / np.sqrt(np.float32(width)),  # the norm makes an axis sqrt(width) long
         **{f"{name}.weight": np.ones(shape, np.float32) for name, shape in ones.items()},
         **{f"blk.0.{name}.weight": np.zeros(shape, np.float32) for name, shape in zeros.items()},
     }
