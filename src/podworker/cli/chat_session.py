@@ -77,10 +77,10 @@ class Session:
             self.ask(message)
         except KeyboardInterrupt:
             _note("Cancelled.")
-        except ContextLengthExceeded as error:
-            _fail(f"The conversation is too long: {error.message}\n/clear begins a new one.")
         except WorkerError as error:
-            _fail(error.message)
+            too_long = error.error_code == ContextLengthExceeded.code
+            advice = "\nThe conversation is too long for the model. /clear begins a new one." if too_long else ""
+            click.secho(error.message + advice, err=True, fg="red")
 
     def _obey(self, name: str, text: str) -> None:
         match name:
@@ -149,7 +149,3 @@ async def _turn(model: ChatModel, conversation: Conversation, question: str) -> 
 
 def _note(text: str) -> None:
     click.secho(text, err=True, dim=True)
-
-
-def _fail(text: str) -> None:
-    click.secho(text, err=True, fg="red")
