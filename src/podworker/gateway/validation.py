@@ -62,16 +62,15 @@ def refusal(faults: Mapping[Path, str], *, prefix: str) -> InvalidInput:
     """The error that says all of these faults."""
     sentences = {".".join([*filter(None, [prefix]), *map(str, path)]): fault for path, fault in faults.items()}
     message = "; ".join(f"{name}: {fault}" if name else fault for name, fault in sentences.items())
-    return InvalidInput(f"{message}.", param=next(iter(sentences)) or None)
+    return InvalidInput(message if message.endswith("?") else f"{message}.", param=next(iter(sentences)) or None)
 
 
 def _path(location: Sequence[int | str], given: Any, *, missing: bool) -> Path:  # noqa: ANN401 - any JSON value
     """Where in the input a fault is: pydantic's location has the names of the types of unions among its steps."""
     path: list[int | str] = []
     for number, step in enumerate(location, start=1):
-        if isinstance(given, dict) and step in given:
-            given = given[step]
-        elif isinstance(given, list) and isinstance(step, int) and step < len(given):
+        inside = step in given if isinstance(given, dict) else isinstance(given, list) and step in range(len(given))
+        if inside:
             given = given[step]
         elif not (missing and number == len(location)):
             continue
