@@ -307,6 +307,26 @@ class Settings(BaseSettings):
         "send requests can reach what the worker can reach. Unset: images come inside the request.",
     )
 
+    warm_prompts: SecretStr | None = setting(
+        "Warm prompts",
+        None,
+        "Prompts with which many requests begin, such as a long system prompt: each is ready in every slot before the "
+        "first job. A JSON list, or the path of a file that holds one; see docs/warm-prompts.md.",
+    )
+    warm_prompts_folder: Path | None = setting(
+        "Warm prompts",
+        None,
+        "The folder that keeps the state of each, so that the next worker does not compute it again; all workers of an "
+        "endpoint share it. Unset: `podworker-warm-prompts` on the network volume, else in the user's cache folder.",
+    )
+    warm_prompts_max_gb: float = setting(
+        "Warm prompts",
+        10,
+        "GB (10^9 bytes) that the folder may hold. To make room, the least recently used states are deleted.",
+        gt=0,
+        le=1_000_000,
+    )
+
     model_store: Path | None = setting(
         "Model store",
         None,
