@@ -101,7 +101,7 @@ class Engine:
         self.state = EngineState.STARTING
 
     async def loaded(self) -> None:
-        """Wait until the launched process has loaded the model.
+        """Wait until the launched process has loaded the model. Requests can be sent from then on.
 
         Raises:
             ModelLoadFailed: It ended, or was too slow and was ended; the message has llama.cpp's own reason.
@@ -116,10 +116,10 @@ class Engine:
                 f"The model {self._options.model.name} was not loaded within {self._start_timeout:g} s. "
                 "Use a smaller model or a faster disk, or raise ENGINE_START_TIMEOUT_SECONDS."
             ) from None
-        await self._connect(self._process)
-        await self._prepare()
-        self.state = EngineState.READY
-        self._ready.set()
+        self._client = await self._connect(self._process)
+        if await self._prepared(self._client):
+            self.state = EngineState.READY
+            self._ready.set()
 
     async def supervise(self) -> None:
         """Start a crashed or stuck engine again, for as long as this runs.
@@ -211,35 +211,37 @@ class Engine:
         phases.mark("engine start")
         phases.mark("model load")
 
-    async def _connect(self, process: EngineProcess) -> None:
+    async def _connect(self, process: EngineProcess) -> "EngineClient":
         # Imported here: it takes longer to import than the engine takes to start, and `launch` must not wait for it.
         from podworker.inference.engine_client import EngineClient  # noqa: PLC0415
 
         await self._close_client()
-        self._client = EngineClient(process)
+        return EngineClient(process)
 
-    async def _prepare(self) -> None:
-        """Let `on_ready` do its work. If the engine fails under it, the next one does without."""
+    async def _prepared(self, client: "EngineClient") -> bool:
+        """Let `on_ready` do its work. If the engine fails under it, it is ended, and the next one does without."""
         import aiohttp  # noqa: PLC0415 - see `_connect`
 
-        if self._on_ready is None or self._client is None:
-            return
-        down = asyncio.create_task(self._until_down(self._client.process))
-        preparing = asyncio.create_task(self._on_ready(self._client))
+        if self._on_ready is None:
+            return True
+        down = asyncio.create_task(self._until_down(client.process))
+        preparing = asyncio.create_task(self._on_ready(client))
         try:
             await asyncio.wait([preparing, down], return_when=asyncio.FIRST_COMPLETED)
-            await (preparing if preparing.done() else down)
+            if preparing.done():
+                await preparing
+                return True
+            await down
         except aiohttp.ClientError:
-            failed = True
-        else:
-            failed = not preparing.done()
+            if not await _ends_within(client.process, EXIT_NOTICE_SECONDS):
+                client.process.kill("it failed as it was prepared")
         finally:
             preparing.cancel()
             down.cancel()
             await asyncio.wait([preparing, down])
-        if failed:
-            self._on_ready = None
-            logger.warning("The engine failed as it was prepared for its first job; the next one is not prepared")
+        self._on_ready = None
+        logger.warning("The engine failed as it was prepared for its first job; the next one is not prepared")
+        return False
 
     async def _until_down(self, process: EngineProcess) -> None:
         from podworker.inference.engine_watch import until_down  # noqa: PLC0415 - see `_connect`
