@@ -27,6 +27,8 @@ def test_the_demo_model() -> None:
         vocabulary=49_152,
         quantization="Q4_1",
         chat_template=True,
+        pooling_type=None,
+        classifier=False,
         kv_cache=KvCache((LayerCache(3, 64, 64),) * 30),
         weights=Weights((2_216_448,) * 30, 30_081_024, 30_081_024 + 576 * 4),
         compute_buffer=ComputeBuffer(3 * 1536 + 5 * 576, 9, 49_152),

@@ -38,6 +38,7 @@ def _become(program: list[str]) -> NoReturn:
 _CONVERTED: dict[str, Callable[[Any, Any], object]] = {
     "model_alias": lambda _, names: set(names),
     "lora_adapters": lambda module, pairs: [module.CommonAdapterLoraInfo(path, scale) for path, scale in pairs],
+    "pooling_type": lambda module, name: getattr(module.llama_pooling_type, f"LLAMA_POOLING_TYPE_{name.upper()}"),
     "speculative.types": lambda module, names: [getattr(module.common_speculative_type, name) for name in names],
 }
 """Attributes whose values JSON does not have, and how they are made, with the module `xllamacpp`."""

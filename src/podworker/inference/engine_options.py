@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from podworker.inference.model_kind import GENERATES, ModelKind
+from podworker.inference.model_names import vary
+
 Value: TypeAlias = str | int | bool | list[str] | list[tuple[str, float]]
 
 
@@ -27,8 +30,14 @@ class EngineOptions:
     projector: Path | None = None
     draft: Path | None = None
     adapters: tuple[tuple[Path, float], ...] = ()
+    kind: ModelKind = GENERATES
     binary: Path | None = None
     verbose: bool = False
+
+    @property
+    def adapters_vary(self) -> bool:
+        """Whether requests can differ in which adapters act on them."""
+        return vary([scale for _, scale in self.adapters])
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,19 @@ OPTIONS: tuple[Option, ...] = (
     # does not pass over theirs. Measured, 8 streams on two cores: 176 tokens/s, against 150 with one cache for all.
     _valued("--ctx-size", "n_ctx", lambda o: o.context_length * o.slots),
     _switch("kv_unified", on=False, flags=("--no-kv-unified",)),
-    _valued("--batch-size", "n_batch", lambda o: o.batch_size),
-    _valued("--ubatch-size", "n_ubatch", lambda o: min(o.batch_size, MICRO_BATCH)),
+    _valued("--batch-size", "n_batch", lambda o: o.context_length if o.kind.whole else o.batch_size),
+    _valued(
+        "--ubatch-size", "n_ubatch", lambda o: o.context_length if o.kind.whole else min(o.batch_size, MICRO_BATCH)
+    ),
+    Option("embedding", ("--embeddings",), lambda o: True if o.kind.pooling else None),
+    _valued("--pooling", "pooling_type", lambda o: o.kind.pooling),
     _valued("--n-gpu-layers", "n_gpu_layers", lambda o: o.gpu_layers),
     _valued("--threads", "cpuparams.n_threads", lambda o: o.threads),
     _valued("--threads-batch", "cpuparams_batch.n_threads", lambda o: o.threads),
-    _valued("--cache-ram", "cache_ram_mib", lambda o: o.prompt_cache_mb),
+    # The cache does not know which adapters acted on a prompt, and a request that names none takes over what a slot
+    # holds of others. So where that varies, nothing is cached, but in slots for requests that name theirs.
+    _valued("--cache-ram", "cache_ram_mib", lambda o: 0 if o.adapters_vary else o.prompt_cache_mb),
+    Option("cache_prompt", ("--no-cache-prompt",), lambda o: False if o.adapters_vary else None),
     _valued("--log-verbosity", "verbosity", lambda o: 3 if o.verbose else 2),
     # llama.cpp's own fitting reads the vocabulary twice; layers and context are known here.
     _switch("fit_params", on=False, flags=("--fit", "off")),

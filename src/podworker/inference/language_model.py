@@ -10,7 +10,12 @@ from podworker.gateway.stream import Stream
 from podworker.inference.engine import Engine
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.exchange import Exchange
+from podworker.inference.model_kind import model_kind
+from podworker.inference.model_names import ModelNames
+from podworker.inference.parameter_manager import ParameterManager
+from podworker.inference.prompt_cache import PromptCache, prompt_cache
 from podworker.models.model_set import ModelSet, fetch_models, find_models
+from podworker.models.validator import validate
 from podworker.monitoring import phases
 
 logger = logging.getLogger(__name__)
@@ -26,6 +31,7 @@ class LanguageModel(Handler):
         self._engine: Engine | None = None
         self._exchange: Exchange | None = None
         self._models: ModelSet | None = None
+        self._prompts: PromptCache | None = None
         self._settings: Settings | None = None
 
     @property
@@ -40,7 +46,7 @@ class LanguageModel(Handler):
         Raises:
             StartupError: There is no such model, or its file is damaged.
         """
-        self.concurrency = settings.slots
+        self.concurrency = settings.slots or 8
         self._settings = settings
         models = find_models(settings)
         if models is not None:
@@ -49,14 +55,22 @@ class LanguageModel(Handler):
     def _launch_engine(self, models: ModelSet, settings: Settings) -> None:
         self._models = models
         options = engine_options(settings, models)
+        manager = ParameterManager(
+            settings,
+            context_length=options.context_length,
+            slots=options.slots,
+            images=options.projector is not None,
+        )
+        self._prompts = prompt_cache(settings, options)
         self._engine = Engine(
             options,
             start_timeout=settings.engine_start_timeout_seconds,
             restarts=settings.engine_restarts,
             stuck_after=settings.engine_stuck_seconds,
+            on_ready=self._prompts.warm if self._prompts else None,
         )
         self._engine.launch()
-        self._exchange = Exchange(self._engine)
+        self._exchange = Exchange(self._engine, manager, ModelNames.of(settings, options.alias), options.kind)
         logger.info("Loading %s with %d slots of %d tokens", options.alias, options.slots, options.context_length)
 
     async def start(self) -> None:
@@ -77,6 +91,8 @@ class LanguageModel(Handler):
 
     async def stop(self) -> None:
         """End the engine."""
+        if self._prompts is not None:
+            await self._prompts.close()
         if self._engine is not None:
             await self._engine.stop()
         if self._models is not None:
@@ -95,9 +111,10 @@ def engine_options(settings: Settings, models: ModelSet) -> EngineOptions:
         projector=models.projector.path if models.projector else None,
         draft=models.draft.path if models.draft else None,
         adapters=tuple((adapter.found.path, adapter.scale) for adapter in models.adapters),
+        kind=model_kind(settings, validate(models.model.path)),
         alias=settings.model_name or models.model.path.stem,
-        context_length=settings.context_length,
-        slots=settings.slots,
+        context_length=settings.context_length or 4096,
+        slots=settings.slots or 8,
         batch_size=settings.batch_size,
         gpu_layers=ALL_LAYERS if settings.gpu_layers is None else settings.gpu_layers,
         threads=automatic.threads(settings),
