@@ -84,7 +84,7 @@ class Exchange:
                 raise engine_error(answer, request)
         if request.route is MODELS:  # the engine adds its own list, in another form
             return self._names.listed(answer["data"][0], created=self._created)
-        return answer
+        return request.route.protocol.mended_answer(answer)
 
     async def _events(self, request: EngineRequest) -> AsyncGenerator[str, None]:
         """The answer's server-sent events, with the one that ends it.
@@ -100,7 +100,7 @@ class Exchange:
             async for event in answers.events(response.content.iter_any()):
                 if answers.is_error(event):
                     raise engine_error(answers.event_data(event), request)
-                yield event
+                yield protocol.mended_event(event)
                 ends -= protocol.is_end(event)
                 if ends == 0:
                     return

@@ -92,7 +92,8 @@ _RULES: tuple[_Rule, ...] = (
     (
         re.compile(r"Infill is not supported by this model"),
         _prompt,
-        "cannot be used: this model has no tokens that mark a gap. Take one for code, such as Qwen2.5-Coder.",
+        "cannot be used: infill is not for this model, which has no tokens that mark a gap. Take one for code, such "
+        "as Qwen2.5-Coder.",
     ),
 )
 _FIELD = re.compile(r"Field '(?P<field>[\w.]+)': (Error: )?(?P<why>.*)")
