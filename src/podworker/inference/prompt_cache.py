@@ -19,7 +19,7 @@ from podworker.configuration import Settings, automatic
 from podworker.errors import EngineError
 from podworker.inference.engine_client import EngineClient
 from podworker.inference.engine_options import EngineOptions
-from podworker.inference.prompt_cache_folder import StateFolder, StateNotes
+from podworker.inference.prompt_cache_folder import StateFolder, Timings
 from podworker.inference.prompt_cache_key import state_key, state_shape
 from podworker.inference.prompt_cache_prompts import WarmPrompt, read_warm_prompts
 from podworker.inference.prompt_cache_slots import EngineSlots
@@ -30,8 +30,11 @@ logger = logging.getLogger(__name__)
 _GB = 1_000_000_000
 _MIB = 1024 * 1024
 
-_FAILURES = (EngineError, aiohttp.ClientError, OSError)
-"""What may go wrong with one prompt without any harm but the time that it takes later."""
+_ALWAYS_SECONDS = 1.0
+"""A start may always last so much longer for the slots' sake."""
+_FAILURES = (EngineError, aiohttp.ClientError, OSError, LookupError, ValueError)
+"""What may go wrong without any harm but the time that a prompt takes later. The last two: an answer of another form,
+as the program of ENGINE_BINARY may give it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class _State:
     name: str
     size: int
     tokens: Sequence[int]
-    notes: StateNotes
+    timings: Timings
     restored: bool
 
 
@@ -59,9 +62,7 @@ class PromptCache:
         self._prompts = prompts
         self._folder = folder
         self._options = options
-        self._local: set[str] = (
-            set()
-        )  # keys of the states that stand in the engine's folder, from an earlier life of it
+        self._local: set[str] = set()
         self._saving: set[asyncio.Task[None]] = set()
 
     async def warm(self, client: EngineClient) -> None:
@@ -103,41 +104,40 @@ class PromptCache:
 
     async def _restored(self, slots: EngineSlots, key: str, tokens: Sequence[int]) -> _State | None:
         """The state from a file; None where there is none that serves, or where it is faster to compute it."""
-        notes = await asyncio.to_thread(self._folder.notes, key)
+        timings = await asyncio.to_thread(self._folder.timings, key)
         path = slots.folder / _file_name(key)
         began = time.monotonic()
+        is_local = key in self._local
         try:
-            if key not in self._local and (
-                notes.restore_is_slower or not await asyncio.to_thread(self._folder.load, key, path)
+            if not is_local and (
+                timings.restore_is_slower or not await asyncio.to_thread(self._folder.load, key, path)
             ):
                 return None
             await slots.restore(0, path.name, tokens)
         except (EngineError, OSError) as error:
             logger.warning("A state in WARM_PROMPTS_FOLDER cannot be used, and is computed again: %s", error)
-            self._local.discard(key)
             return None
-        if key not in self._local:
-            notes = replace(notes, restore=time.monotonic() - began)
-            self._later(asyncio.to_thread(self._folder.note, key, notes))
-        return await self._local_state(key, path, tokens, notes, restored=True)
+        if not is_local:
+            timings = replace(timings, restore=time.monotonic() - began)
+            self._later(asyncio.to_thread(self._folder.note, key, timings))
+        return await self._local_state(key, path, tokens, timings, restored=True)
 
     async def _computed(self, slots: EngineSlots, key: str, tokens: Sequence[int]) -> _State:
         """The state, computed and on its way to the volume."""
+        before = await asyncio.to_thread(self._folder.timings, key)
         began = time.monotonic()
-        known = await slots.prefill(tokens, 0)
-        seconds = (time.monotonic() - began) * len(tokens) / (len(tokens) - min(known, len(tokens) - 1))
+        await slots.prefill(tokens, 0)
+        timings = replace(before, prefill=time.monotonic() - began)
         path = await slots.save(0, _file_name(key))
-        before = await asyncio.to_thread(self._folder.notes, key)
-        notes = replace(before, prefill=seconds, branches=await slots.can_branch(tokens, 0))
-        self._later(self._save(key, path, notes, keep=not before.restore_is_slower))
-        return await self._local_state(key, path, tokens, notes, restored=False)
+        self._later(self._save(key, path, timings, keep=not before.restore_is_slower))
+        return await self._local_state(key, path, tokens, timings, restored=False)
 
     async def _local_state(
-        self, key: str, path: Path, tokens: Sequence[int], notes: StateNotes, *, restored: bool
+        self, key: str, path: Path, tokens: Sequence[int], timings: Timings, *, restored: bool
     ) -> _State:
-        self._local.add(key)
+        self._local.add(key)  # for the engine's next life, after a crash
         size = (await asyncio.to_thread(path.stat)).st_size
-        return _State(key, path.name, size, tokens, notes, restored)
+        return _State(key, path.name, size, tokens, timings, restored)
 
     async def _place(self, slots: EngineSlots, states: Sequence[_State]) -> None:
         """Share the slots out among the states. Of each, the prompt cache gets what the other slots may ask for."""
@@ -145,26 +145,24 @@ class PromptCache:
         if len(states) > 1 and self._options.prompt_cache_mb:
             for number, state in enumerate(states):
                 room = self._options.prompt_cache_mb * _MIB // 2 // len(states) // state.size
-                copies = max(1, room) if state.notes.branches else 1
                 others = [slot for slot in range(count) if slot % len(states) != number]
-                await self._fill(slots, state, others[:copies])
+                await self._fill(slots, state, others[: max(1, room)])
                 await slots.copy_to_prompt_cache()
         for number, state in enumerate(states):
             await self._fill(slots, state, range(number, count, len(states)))
 
     async def _fill(self, slots: EngineSlots, state: _State, numbers: Sequence[int]) -> None:
-        """Give slots a state, for as long as that takes less time than to compute the prompt once."""
-        limit = time.monotonic() + (state.notes.prefill or math.inf)
+        """Give slots a state, unless that delays the first job by more than the prompt's computing would."""
+        limit = time.monotonic() + max(state.timings.prefill or math.inf, _ALWAYS_SECONDS)
         filled = []
         for slot in numbers:
             await slots.restore(slot, state.name, state.tokens)
             filled.append(slot)
             if time.monotonic() > limit:
                 break
-        if state.notes.branches:
-            await slots.set_apart(filled, state.tokens)
+        await slots.set_apart(filled, state.tokens)
 
-    async def _save(self, key: str, path: Path, notes: StateNotes, *, keep: bool) -> None:
+    async def _save(self, key: str, path: Path, timings: Timings, *, keep: bool) -> None:
         try:
             if keep and not await asyncio.to_thread(self._folder.save, key, path):
                 return
@@ -175,7 +173,7 @@ class PromptCache:
                 error.strerror,
             )
             return
-        await asyncio.to_thread(self._folder.note, key, notes)
+        await asyncio.to_thread(self._folder.note, key, timings)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do this beside the first jobs."""

@@ -1,7 +1,7 @@
 """The folder on the volume in which the states of warm prompts are kept, for all workers that share it.
 
     <key>.state        a header line, what the engine saved, and the SHA-256 of all that
-    <key>.json         what was learnt by using it, such as how long it took to compute the prompt
+    <key>.json         how long it took to compute the prompt, and to restore it
     .<key>.<…>.partial being written
 
 No locks: a file gets its name by one rename when it is whole, so readers see whole files, and of two writers the last
@@ -33,15 +33,13 @@ _LEFTOVER_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class StateNotes:
-    """What was learnt of a state by using it."""
+class Timings:
+    """How long each way took when it was last gone, in seconds; None: never yet."""
 
     prefill: float | None = None
-    """Seconds that it took to compute the prompt, the last time; None: never yet."""
+    """To compute the prompt."""
     restore: float | None = None
-    """Seconds that it took to read the state and to give it to the engine."""
-    branches: bool = False
-    """Whether a slot with this state and another end still serves: see `EngineSlots.can_branch`."""
+    """To read its state, and to give it to the engine."""
 
     @property
     def restore_is_slower(self) -> bool:
@@ -66,17 +64,15 @@ class StateFolder:
         """Let what is being written or read in other threads end soon, in vain."""
         self._closed.set()
 
-    def notes(self, key: str) -> StateNotes:
-        """What is known of a state; nothing where the notes are missing."""
+    def timings(self, key: str) -> Timings:
+        """How long the state took when it was last used."""
         fields = read_json(self._root / f"{key}.json")
-        return StateNotes(
-            _seconds(fields.get("prefill")), _seconds(fields.get("restore")), fields.get("branches") is True
-        )
+        return Timings(_seconds(fields.get("prefill")), _seconds(fields.get("restore")))
 
-    def note(self, key: str, notes: StateNotes) -> None:
-        """Remember what is known of a state, and that it is used now, as far as the folder can be written to."""
+    def note(self, key: str, timings: Timings) -> None:
+        """Remember how long the state took, and that it is used now, as far as the folder can be written to."""
         with contextlib.suppress(OSError):
-            write_json(self._root / f"{key}.json", asdict(notes))
+            write_json(self._root / f"{key}.json", asdict(timings))
             os.utime(self._path(key))
 
     def load(self, key: str, target: Path) -> bool:

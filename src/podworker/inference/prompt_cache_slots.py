@@ -4,7 +4,8 @@ A slot continues from the tokens that its own prompt shares with a request; a sl
 its state to llama.cpp's prompt cache in memory, from which any slot can take it (llama.cpp's `server-context.cpp`,
 `get_available_slot`, and `server-task.cpp`, `server_prompt_cache`). That cache keeps equal states once, and who takes
 one takes it away. So that all slots find a state at the same time, they are made to differ: by one token at their ends,
-another one in each slot, which is dropped again when a request continues.
+another one in each slot, which is dropped again when a request continues. (A recurrent model's state cannot be taken
+back by one token: there llama.cpp goes back to a checkpoint that it made shortly before the end.)
 """
 
 import asyncio
@@ -18,9 +19,6 @@ from podworker.inference.prompt_cache_prompts import ChatPrompt, PromptMessage, 
 
 _CONTINUATIONS = ("A", "1", "é", " a", "\n")
 """What may follow a prompt: the tokens that all have in common are those that the tokenizer joins to nothing else."""
-_DROPPED_AT_MOST = 16
-"""Tokens at its end that a state may lose when another end is put to it: a model whose state cannot be taken back goes
-back to a checkpoint, which llama.cpp makes 4 tokens before the end of a prompt."""
 
 
 class EngineSlots:
@@ -43,17 +41,17 @@ class EngineSlots:
 
     async def tokens(self, prompt: WarmPrompt) -> list[int]:
         """The tokens with which every request begins that begins with this prompt."""
-        first, *others = [await self._tokenized(text) for text in await self._continued(prompt)]
+        first, *others = await asyncio.gather(*map(self._tokenized, await self._continued(prompt)))
         for other in others:
             first = first[: _common_length(first, other)]
         if not first:
             raise EngineError("Requests with this prompt have no token in common.")
         return first
 
-    async def prefill(self, tokens: Sequence[int], slot: int) -> int:
-        """Let a slot continue from these tokens; how many of them it did not have to compute."""
+    async def prefill(self, tokens: Sequence[int], slot: int) -> None:
+        """Let a slot compute these tokens, but for those that it has already."""
         body = {"prompt": list(tokens), "n_predict": 0, "cache_prompt": True, "id_slot": slot}
-        return int((await self._ask("POST", "/completion", body))["timings"]["cache_n"])
+        await self._ask("POST", "/completion", body)
 
     async def save(self, slot: int, name: str) -> Path:
         """Save the state of a slot as a file in `folder`."""
@@ -70,11 +68,6 @@ class EngineSlots:
         """Make the states of slots that all have these tokens differ."""
         await asyncio.gather(*(self.prefill([*tokens, slot], slot) for slot in slots))
 
-    async def can_branch(self, tokens: Sequence[int], slot: int) -> bool:
-        """Whether a state with another end still serves: not with every recurrent model. The slot has these tokens."""
-        await self.prefill([*tokens, 0], slot)
-        return await self.prefill([*tokens, 1], slot) >= len(tokens) - _DROPPED_AT_MOST
-
     async def copy_to_prompt_cache(self) -> None:
         """Let the prompt cache have the states of all slots: it takes those of idle ones when any request begins."""
         await self._ask("POST", "/completion", {"prompt": [0], "n_predict": 0})
@@ -90,7 +83,7 @@ class EngineSlots:
         if prompt.messages[-1].role == "user":  # an answer follows, and nothing else
             return [await self._rendered(prompt.template_body())]
         more = [PromptMessage(role="user", content=continuation) for continuation in _CONTINUATIONS]
-        return [await self._rendered(prompt.template_body(message)) for message in more]
+        return await asyncio.gather(*(self._rendered(prompt.template_body(message)) for message in more))
 
     async def _rendered(self, body: dict[str, Any]) -> str:
         return str((await self._ask("POST", "/apply-template", body))["prompt"])
@@ -113,7 +106,7 @@ class EngineSlots:
 def _reason(answer: dict[str, Any]) -> str:
     error = answer.get("error", {})
     if error.get("type") == "exceed_context_size_error":
-        return f"the prompt has {error.get('n_prompt_tokens')} tokens, and CONTEXT_LENGTH is {error.get('n_ctx')}"
+        return f"the prompt has {error.get('n_prompt_tokens')} tokens, and the context holds {error.get('n_ctx')}"
     return f"{error.get('type', 'unknown')} ({error.get('code', 'no code')})"
 
 
