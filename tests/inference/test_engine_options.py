@@ -50,6 +50,9 @@ def test_attributes() -> None:
         "n_batch": 2048,
         "n_ubatch": 512,
         "n_gpu_layers": 999,
+        "cache_type_k": "f16",
+        "cache_type_v": "f16",
+        "flash_attn_type": "auto",
         "cpuparams.n_threads": 2,
         "cpuparams_batch.n_threads": 2,
         "cache_ram_mib": 512,
@@ -68,10 +71,18 @@ def test_attributes() -> None:
 def test_the_engine_has_every_attribute() -> None:
     """An attribute that a new xllamacpp no longer has would be set without any effect."""
     parameters = xllamacpp.CommonParams()
-    for path, value in attributes(OPTIONS_SET, socket=SOCKET, api_key="secret").items():
+    kinds = {
+        "model_alias": set,
+        "cache_type_k": xllamacpp.ggml_type,
+        "cache_type_v": xllamacpp.ggml_type,
+        "flash_attn_type": xllamacpp.llama_flash_attn_type,
+        "split_mode": xllamacpp.llama_split_mode,
+        "tensor_split": list,
+    }
+    options = replace(OPTIONS_SET, main_gpu=1, tensor_split=(3, 1))
+    for path, value in attributes(options, socket=SOCKET, api_key="secret").items():
         present = attrgetter(path)(parameters)
-        wanted = set if path == "model_alias" else type(value)
-        assert isinstance(present, wanted), f"{path} is {present!r}"
+        assert isinstance(present, kinds.get(path, type(value))), f"{path} is {present!r}"
 
 
 def test_arguments() -> None:
@@ -80,9 +91,17 @@ def test_arguments() -> None:
         *("--model", "/models/a.gguf", "--parallel", "3"),
         *("--ctx-size", "12288", "--no-kv-unified"),
         *("--batch-size", "2048", "--ubatch-size", "512", "--n-gpu-layers", "999"),
+        *("--cache-type-k", "f16", "--cache-type-v", "f16", "--flash-attn", "auto"),
         *("--threads", "2", "--threads-batch", "2", "--cache-ram", "512", "--log-verbosity", "2"),
         *("--fit", "off", "--check-tensors", "--no-ui", "--no-slots", "--offline"),
     ]
+
+
+def test_several_gpus() -> None:
+    assert value_of("--tensor-split", replace(OPTIONS_SET, tensor_split=(24.0, 9.0))) == "24,9"
+    one = replace(OPTIONS_SET, main_gpu=1)
+    assert (value_of("--split-mode", one), value_of("--main-gpu", one)) == ("none", "1")
+    assert not {"--split-mode", "--main-gpu", "--tensor-split"} & set(flags())
 
 
 def test_the_files_beside_the_model() -> None:

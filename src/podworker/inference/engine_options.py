@@ -31,6 +31,11 @@ class EngineOptions:
     draft: Path | None = None
     adapters: tuple[tuple[Path, float], ...] = ()
     kind: ModelKind = GENERATES
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    flash_attention: str = "auto"
+    main_gpu: int | None = None
+    tensor_split: tuple[float, ...] | None = None
     binary: Path | None = None
     verbose: bool = False
 
@@ -64,6 +69,11 @@ MICRO_BATCH = 512
 DRAFT_TYPE = "COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE"
 """llama.cpp's name for drafting by a second model. `llama-server` takes it for granted where there is --model-draft."""
 
+
+def _listed(split: tuple[float, ...] | None) -> str | None:
+    return ",".join(f"{part:g}" for part in split) if split else None
+
+
 OPTIONS: tuple[Option, ...] = (
     _valued("--model", "model.path", lambda o: str(o.model)),
     _valued("--mmproj", "mmproj.path", lambda o: str(o.projector) if o.projector else None),
@@ -82,6 +92,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("embedding", ("--embeddings",), lambda o: True if o.kind.pooling else None),
     _valued("--pooling", "pooling_type", lambda o: o.kind.pooling),
     _valued("--n-gpu-layers", "n_gpu_layers", lambda o: o.gpu_layers),
+    _valued("--cache-type-k", "cache_type_k", lambda o: o.cache_type_k),
+    _valued("--cache-type-v", "cache_type_v", lambda o: o.cache_type_v),
+    _valued("--flash-attn", "flash_attn_type", lambda o: o.flash_attention),
+    _valued("--split-mode", "split_mode", lambda o: None if o.main_gpu is None else "none"),
+    _valued("--main-gpu", "main_gpu", lambda o: o.main_gpu),
+    _valued("--tensor-split", "tensor_split", lambda o: _listed(o.tensor_split)),
     _valued("--threads", "cpuparams.n_threads", lambda o: o.threads),
     _valued("--threads-batch", "cpuparams_batch.n_threads", lambda o: o.threads),
     # The cache does not know which adapters acted on a prompt, and a request that names none takes over what a slot

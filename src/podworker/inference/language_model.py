@@ -10,18 +10,15 @@ from podworker.gateway.stream import Stream
 from podworker.inference.engine import Engine
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.exchange import Exchange
+from podworker.inference.memory import MemoryPlan, plan_memory
 from podworker.inference.model_kind import model_kind
 from podworker.inference.model_names import ModelNames
 from podworker.inference.parameter_manager import ParameterManager
 from podworker.inference.prompt_cache import PromptCache, prompt_cache
 from podworker.models.model_set import ModelSet, fetch_models, find_models
-from podworker.models.validator import validate
 from podworker.monitoring import phases
 
 logger = logging.getLogger(__name__)
-
-ALL_LAYERS = 999
-"""More than any model has; llama.cpp puts on the GPU what there is."""
 
 
 class LanguageModel(Handler):
@@ -46,7 +43,6 @@ class LanguageModel(Handler):
         Raises:
             StartupError: There is no such model, or its file is damaged.
         """
-        self.concurrency = settings.slots or 8
         self._settings = settings
         models = find_models(settings)
         if models is not None:
@@ -54,7 +50,10 @@ class LanguageModel(Handler):
 
     def _launch_engine(self, models: ModelSet, settings: Settings) -> None:
         self._models = models
-        options = engine_options(settings, models)
+        plan = plan_memory(settings, models)
+        logger.info("Memory: %s", plan.reason)
+        self.concurrency = plan.slots
+        options = engine_options(settings, models, plan)
         manager = ParameterManager(
             settings,
             context_length=options.context_length,
@@ -104,19 +103,24 @@ class LanguageModel(Handler):
         return await self._exchange.run(job.input)
 
 
-def engine_options(settings: Settings, models: ModelSet) -> EngineOptions:
+def engine_options(settings: Settings, models: ModelSet, plan: MemoryPlan) -> EngineOptions:
     """The engine's options for these settings and model files on this machine."""
     return EngineOptions(
         model=models.model.path,
         projector=models.projector.path if models.projector else None,
         draft=models.draft.path if models.draft else None,
         adapters=tuple((adapter.found.path, adapter.scale) for adapter in models.adapters),
-        kind=model_kind(settings, validate(models.model.path)),
+        kind=model_kind(settings, models.model.description),
         alias=settings.model_name or models.model.path.stem,
-        context_length=settings.context_length or 4096,
-        slots=settings.slots or 8,
+        context_length=plan.context_length,
+        slots=plan.slots,
         batch_size=settings.batch_size,
-        gpu_layers=ALL_LAYERS if settings.gpu_layers is None else settings.gpu_layers,
+        gpu_layers=plan.gpu_layers,
+        cache_type_k=plan.cache_type_k,
+        cache_type_v=plan.cache_type_v,
+        flash_attention=plan.flash_attention,
+        main_gpu=plan.main_gpu,
+        tensor_split=plan.tensor_split,
         threads=automatic.threads(settings),
         prompt_cache_mb=automatic.prompt_cache_mb(settings),
         binary=settings.engine_binary,
