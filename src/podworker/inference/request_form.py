@@ -7,6 +7,7 @@ from typing import Any
 from podworker.errors import InvalidInput, UnknownRoute
 from podworker.gateway.validation import shown
 from podworker.inference.routes import CHAT, COMPLETIONS, ROUTES, Route, find_route
+from podworker.inference.vllm import from_vllm
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def _request(path: object, body: Any, *, raw: bool, param: tuple[str, str]) -> E
         return EngineRequest(route, None, raw)
     if not isinstance(body, dict):
         raise InvalidInput(f"{body_param}: got {shown(body)}, allowed is an object.", param=body_param)
+    if route in {CHAT, COMPLETIONS}:  # vLLM's clients send its fields in OpenAI's form, too
+        body = from_vllm(body, prefix="" if raw else "input")
     request = EngineRequest(route, body, raw)
     if request.stream and not route.streams:
         field = request.field("stream")
@@ -79,7 +82,7 @@ def _request(path: object, body: Any, *, raw: bool, param: tuple[str, str]) -> E
 
 
 def _plain_request(job_input: dict[str, Any]) -> EngineRequest:
-    body = job_input
+    body = from_vllm(job_input)
     match "messages" in body, "prompt" in body:
         case True, True:
             raise InvalidInput("input: has both messages and prompt. Send one of them.", param="input.prompt")
