@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
@@ -19,10 +21,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from podworker.configuration.problems import explain
-from podworker.configuration.sources import ArgumentSource, EnvironmentSource, FileSource, Source, Sourced
+from podworker.configuration.sources import Source, Sourced, layered
 from podworker.errors import InvalidSettings
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*")
@@ -85,13 +86,13 @@ def setting(
     return Field(default, description=description, json_schema_extra={"group": group}, ge=ge, gt=gt, le=le)
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of one worker, checked and frozen.
 
     Constructing it reads the environment and `podworker.toml` below the given arguments. See `load_settings`.
     """
 
-    model_config = SettingsConfigDict(
+    model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, validate_default=False, hide_input_in_errors=True
     )
 
@@ -115,8 +116,8 @@ class Settings(BaseSettings):
     lora: str | None = setting(
         "Model",
         None,
-        "LoRA adapters, named like MODEL and separated by commas; `:0.5` behind one is its scale, otherwise 1. A request "
-        "chooses one as its `model`, by the last part of its name here without `.gguf`; with the scale 0 it acts on no "
+        "LoRA adapters, named like MODEL and separated by commas; `:0.5` behind one is its scale, otherwise 1. A "
+        "request chooses one as its `model`, by the last part of its name here without `.gguf`; with the scale 0 it acts on no "
         "other request.",
     )
     model_task: ModelTask = setting(
@@ -461,22 +462,12 @@ class Settings(BaseSettings):
 
     _origins: dict[str, Source] = PrivateAttr(default_factory=dict)
 
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - see load_settings
+        super().__init__(**layered(type(self).model_fields, arguments))
+
     def origin(self, name: str) -> Source:
         """Where the value of the setting `name` came from."""
         return self._origins.get(name, Source.DEFAULT)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The layers, the strongest first: our own, which remember where each value came from."""
-        del env_settings, dotenv_settings, file_secret_settings
-        return ArgumentSource(settings_cls, init_settings()), EnvironmentSource(settings_cls), FileSource(settings_cls)
 
     @model_validator(mode="wrap")
     @classmethod
