@@ -117,8 +117,8 @@ class Settings(BaseModel):
         "Model",
         None,
         "LoRA adapters, named like MODEL and separated by commas; `:0.5` behind one is its scale, otherwise 1. A "
-        "request chooses one as its `model`, by the last part of its name here without `.gguf`; with the scale 0 it acts on no "
-        "other request.",
+        "request chooses one as its `model`, by the last part of its name here without `.gguf`; with the scale 0 it "
+        "acts on no other request.",
     )
     model_task: ModelTask = setting(
         "Model",
