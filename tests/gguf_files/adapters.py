@@ -12,10 +12,10 @@ DEMO_WIDTH, DEMO_INNER, DEMO_LAYERS = 576, 1536, 30
 """SmolLM2-135M's."""
 
 
-def demo_adapter(seed: int) -> TinyModel:
-    """An adapter for the demo model that changes its answers at random."""
+def demo_adapter(seed: int, *, layer: int = DEMO_LAYERS - 1) -> TinyModel:
+    """An adapter for the demo model that changes its answers at random: before the last layer, what is cached, too."""
     random = np.random.default_rng(seed)
-    name = f"blk.{DEMO_LAYERS - 1}.ffn_down.weight"
+    name = f"blk.{layer}.ffn_down.weight"
     return _adapter(
         {
             f"{name}.lora_a": random.standard_normal((1, DEMO_INNER)).astype(np.float32),

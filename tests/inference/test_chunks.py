@@ -25,7 +25,7 @@ def test_joined_events_are_the_same_text_in_chunks_of_limited_size(events: list[
 
 
 def chat(delta: Chunk, *, index: int = 0, finish: str | None = None, logprobs: object = None, **more: object) -> Chunk:
-    choice = {"finish_reason": finish, "index": index, "delta": delta}
+    choice: Chunk = {"finish_reason": finish, "index": index, "delta": delta}
     if logprobs is not None:
         choice["logprobs"] = logprobs
     return {"choices": [choice], "created": 1, "id": "c", "model": "m", "object": "chat.completion.chunk", **more}
