@@ -1,4 +1,3 @@
-import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -65,37 +64,3 @@ def test_anthropics_error_event(error: type[WorkerError], kind: str) -> None:
     event = ANTHROPIC.error_event(error(MESSAGE))
     assert event.startswith("event: error\n")
     assert answers.event_data(event) == {"type": "error", "error": {"type": kind, "message": MESSAGE}}
-
-
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        ({"stop_reason": "end_turn", "stop_sequence": "x"}, "stop_sequence"),
-        ({"stop_reason": "end_turn", "stop_sequence": None}, "end_turn"),
-        ({"stop_reason": "max_tokens", "stop_sequence": None}, "max_tokens"),
-        ({"stop_reason": "tool_use", "stop_sequence": None}, "tool_use"),
-    ],
-)
-def test_anthropic_is_told_what_stopped_the_answer(answer: dict[str, object], reason: str) -> None:
-    assert ANTHROPIC.mended_answer(answer)["stop_reason"] == reason
-    event = f"event: message_delta\ndata: {json.dumps({'type': 'message_delta', 'delta': answer, 'usage': {}})}\n\n"
-    mended = ANTHROPIC.mended_event(event)
-    assert mended.startswith("event: message_delta\n")
-    assert answers.event_data(mended) == {
-        "type": "message_delta",
-        "delta": {**answer, "stop_reason": reason},
-        "usage": {},
-    }
-
-
-def test_a_call_of_a_tool_begins_with_an_input() -> None:
-    start = {"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "1", "name": "f"}}
-    mended = answers.event_data(ANTHROPIC.mended_event(f"event: content_block_start\ndata: {json.dumps(start)}\n\n"))
-    assert mended["content_block"] == {"type": "tool_use", "id": "1", "name": "f", "input": {}}
-
-
-@pytest.mark.parametrize("protocol", [OPENAI, RESPONSES, ANTHROPIC, LLAMA])
-def test_other_events_stay_as_they_are(protocol: Protocol) -> None:
-    for event in (DONE, 'event: content_block_delta\ndata: {"delta":  {}}\n\n', 'data: {"a":  1}\n\n'):
-        assert protocol.mended_event(event) is event
-    assert protocol.mended_answer({"a": 1}) == {"a": 1}

@@ -10,12 +10,14 @@ from podworker.errors import InvalidInput, WorkerError
 from podworker.gateway.stream import Stream
 from podworker.inference import answers, chunks, protocols
 from podworker.inference.engine import Engine, crashed
+from podworker.inference.mending import Mender
 from podworker.inference.model_kind import GENERATES, ModelKind
 from podworker.inference.model_names import ModelNames
 from podworker.inference.parameter_manager import ParameterManager
 from podworker.inference.refusals import engine_error
 from podworker.inference.request_form import EngineRequest, read_request
 from podworker.inference.routes import MODELS
+from podworker.inference.whole_answers import as_streamed
 
 if TYPE_CHECKING:
     import aiohttp
@@ -84,7 +86,10 @@ class Exchange:
                 raise engine_error(answer, request)
         if request.route is MODELS:  # the engine adds its own list, in another form
             return self._names.listed(answer["data"][0], created=self._created)
-        return request.route.protocol.mended_answer(answer)
+        return self._mender(request).answer(as_streamed(answer))
+
+    def _mender(self, request: EngineRequest) -> Mender:
+        return request.route.protocol.mender(request.body or {}, context_length=self._manager.context_length)
 
     async def _events(self, request: EngineRequest) -> AsyncGenerator[str, None]:
         """The answer's server-sent events, with the one that ends it.
@@ -93,6 +98,7 @@ class Exchange:
             EngineCrashed: It did not end as it should: the engine died, and the connection looks like a clean end.
         """
         protocol = request.route.protocol
+        mender = self._mender(request)
         ends = (request.body or {}).get("n_cmpl", 1) if protocol is protocols.LLAMA else 1
         async with self._engine.request(request.route.method, request.route.path, request.body) as response:
             if not response.ok:
@@ -100,7 +106,7 @@ class Exchange:
             async for event in answers.events(response.content.iter_any()):
                 if answers.is_error(event):
                     raise engine_error(answers.event_data(event), request)
-                yield protocol.mended_event(event)
+                yield mender.event(event)
                 ends -= protocol.is_end(event)
                 if ends == 0:
                     return

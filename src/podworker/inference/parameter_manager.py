@@ -63,7 +63,7 @@ class ParameterManager:
     """
 
     def __init__(self, settings: Settings, *, context_length: int, slots: int, images: bool) -> None:
-        self._context_length = context_length
+        self.context_length = context_length
         self._max_tokens = settings.default_max_tokens or settings.max_tokens_limit or context_length
         self._limits = Limits(
             max_tokens=settings.max_tokens_limit or INT32,
@@ -71,6 +71,7 @@ class ParameterManager:
             slots=slots,
             media=images,
             image_urls=settings.image_urls,
+            grammars=settings.grammars,
         )
         given = {name: getattr(settings, f"default_{name}") for name in DEFAULTS}
         self._defaults = {name: value for name, value in given.items() if value is not None}
@@ -106,7 +107,7 @@ class ParameterManager:
         missing = {name: value for name, value in self._defaults.items() if name in type(parameters).model_fields}
         if name := parameters.tokens_name:
             # An answer ends with the context at the latest: a larger number would only be a larger number.
-            body[name] = min(body.get(name, self._max_tokens), self._context_length)
+            body[name] = min(body.get(name, self._max_tokens), self.context_length)
         return {**missing, **body}
 
 

@@ -1,11 +1,11 @@
 """The protocols that clients speak to a language model: how a stream of theirs ends, and how it tells a failure."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from podworker.errors import WorkerError
+from podworker.inference.mending import Mender, MessageMender, ResponseMender, named_event
 
 DONE = "data: [DONE]\n\n"
 """The last event of OpenAI's older streams: the only one that holds no JSON value."""
@@ -22,13 +22,6 @@ _ANTHROPIC_ERRORS = {
 """Anthropic's types of errors by HTTP status; any other status is an `api_error`."""
 
 
-T = TypeVar("T")
-
-
-def _as_it_is(value: T) -> T:
-    return value
-
-
 @dataclass(frozen=True)
 class Protocol:
     """What clients of one API expect of a stream.
@@ -36,18 +29,12 @@ class Protocol:
     Attributes:
         is_end: Whether an event is the one with which a stream properly ends. Cheap: it is asked for each token.
         error_event: A failure in the middle of a stream, as the event on which the API's clients raise.
-        mended_event: An event with what the engine leaves out. Cheap for those that lack nothing.
-        mended_answer: A whole answer with what the engine leaves out.
+        mender: Puts in what the engine leaves out of one answer.
     """
 
     is_end: Callable[[str], bool]
     error_event: Callable[[WorkerError], str]
-    mended_event: Callable[[str], str] = _as_it_is
-    mended_answer: Callable[[Any], Any] = _as_it_is
-
-
-def _event(name: str, data: Mapping[str, Any]) -> str:
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+    mender: type[Mender] = Mender
 
 
 def _openai_error(error: WorkerError) -> str:
@@ -57,31 +44,12 @@ def _openai_error(error: WorkerError) -> str:
 def _responses_error(error: WorkerError) -> str:
     """The API's own event has the message beside its type; OpenAI's Python client raises only where `error` is set."""
     own = {"type": "error", "code": error.error_code, "message": error.message, "param": error.param}
-    return _event("error", {**own, "sequence_number": 0, "error": error.body()})
+    return named_event("error", {**own, "sequence_number": 0, "error": error.body()})
 
 
 def _anthropic_error(error: WorkerError) -> str:
     kind = _ANTHROPIC_ERRORS.get(error.status, "api_error")
-    return _event("error", {"type": "error", "error": {"type": kind, "message": error.message}})
-
-
-def _mended_anthropic_event(event: str) -> str:
-    if not event.startswith(("event: message_delta\n", "event: content_block_start\n")):
-        return event
-    data = json.loads(event.partition("data: ")[2])
-    if block := data.get("content_block"):
-        if block["type"] == "tool_use":
-            block.setdefault("input", {})  # the client adds the pieces to it, of which there may be none
-    else:
-        data["delta"] = _mended_stop(data["delta"])
-    return _event(data["type"], data)
-
-
-def _mended_stop(answer: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """The engine says which stop sequence ended the answer, but not that one did."""
-    if answer.get("stop_sequence") is not None and answer.get("stop_reason") == "end_turn":
-        return {**answer, "stop_reason": "stop_sequence"}
-    return answer
+    return named_event("error", {"type": "error", "error": {"type": kind, "message": error.message}})
 
 
 OPENAI = Protocol(is_end=DONE.__eq__, error_event=_openai_error)
@@ -92,14 +60,14 @@ RESPONSES = Protocol(
         ("event: response.completed\n", "event: response.incomplete\n", "event: response.failed\n")
     ),
     error_event=_responses_error,
+    mender=ResponseMender,
 )
 """OpenAI's Responses."""
 
 ANTHROPIC = Protocol(
     is_end=lambda event: event.startswith("event: message_stop\n"),
     error_event=_anthropic_error,
-    mended_event=_mended_anthropic_event,
-    mended_answer=_mended_stop,
+    mender=MessageMender,
 )
 """Anthropic's Messages."""
 
