@@ -53,8 +53,8 @@ def block(piece: str, *, index: int = 0, kind: str = "text") -> Chunk:
     return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
-def output(delta: str, *, item: str = "msg", kind: str = "output_text") -> Chunk:
-    return {"type": f"response.{kind}.delta", "item_id": item, "delta": delta}
+def output(delta: str, *, item: str = "msg", kind: str = "output_text", **more: object) -> Chunk:
+    return {"type": f"response.{kind}.delta", "item_id": item, "delta": delta, **more}
 
 
 ROLE = chat({"role": "assistant", "content": None})
@@ -134,6 +134,7 @@ USAGE: Chunk = {"choices": [], "created": 1, "id": "c", "usage": {"total_tokens"
         ),
         # OpenAI's Responses
         ([output("a"), output("b"), output("c", item="other")], [output("ab"), output("c", item="other")]),
+        ([output("a", sequence_number=4), output("b", sequence_number=5)], [output("ab", sequence_number=5)]),
         (
             [output("a"), output("{", kind="function_call_arguments"), output("}", kind="function_call_arguments")],
             [output("a"), output("{}", kind="function_call_arguments")],

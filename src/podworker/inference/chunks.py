@@ -92,9 +92,10 @@ def _append_event(first: Chunk, second: Chunk) -> bool:
     """Events of OpenAI's Responses and of Anthropic's Messages: the next piece is `delta`."""
     kind = first.get("type")
     if kind in _GROWING_EVENTS:
-        if {**first, "delta": None} != {**second, "delta": None}:
+        piece = {name: second.get(name) for name in ("delta", "sequence_number") if name in second}
+        if {**first, **piece} != second:
             return False
-        first["delta"] += second["delta"]
+        first.update(piece, delta=first["delta"] + second["delta"])
         return True
     if kind != "content_block_delta" or second.get("type") != kind or first.get("index") != second.get("index"):
         return False
