@@ -301,6 +301,13 @@ class Settings(BaseModel):
         ge=1,
         le=10_000,
     )
+    grammars: bool = setting(
+        "Requests",
+        default=True,
+        description="Let requests bring grammars, and patterns in their JSON schemas. An ambiguous one can keep the "
+        "engine busy for ever with one token, until it is taken for stuck and started again: turn them off where you "
+        "do not trust whoever sends requests.",
+    )
     image_urls: bool = setting(
         "Requests",
         default=False,

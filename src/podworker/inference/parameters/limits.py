@@ -19,6 +19,8 @@ class Limits:
     """The model sees images or hears sound."""
     image_urls: bool
     """The engine may fetch images from the web."""
+    grammars: bool
+    """Requests may bring grammars, and patterns in their JSON schemas."""
 
     @property
     def n(self) -> int:
