@@ -14,6 +14,7 @@ from podworker.inference.engine_options import (
     attributes,
     environment,
 )
+from podworker.inference.model_kind import ModelKind, Pooling
 
 OPTIONS_SET = EngineOptions(
     model=Path("/models/a.gguf"),
@@ -157,3 +158,32 @@ def test_the_key_is_no_argument() -> None:
 )
 def test_the_environment_has_no_secrets_of_others(inherited: Mapping[str, str], kept: Mapping[str, str]) -> None:
     assert environment(inherited, api_key="secret") == {**DEFAULT_ENVIRONMENT, **kept, "LLAMA_API_KEY": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch", "words"),
+    [
+        (ModelKind(frozenset(), Pooling.RANK, whole=True), (4096, 4096), ["--embeddings", "--pooling", "rank"]),
+        (ModelKind(frozenset(), Pooling.LAST), (2048, 512), ["--embeddings", "--pooling", "last"]),
+    ],
+)
+def test_a_model_that_makes_vectors(kind: ModelKind, batch: tuple[int, int], words: list[str]) -> None:
+    """One that reads a text in one go needs a batch as large as the context."""
+    options = replace(OPTIONS_SET, kind=kind)
+    table = attributes(options, socket=SOCKET, api_key="secret")
+    assert (table["embedding"], table["pooling_type"]) == (True, kind.pooling)
+    assert (table["n_batch"], table["n_ubatch"]) == batch
+    assert " ".join(words) in " ".join(flags(options))
+
+
+@pytest.mark.parametrize(
+    ("scales", "cached"), [((), True), ((0.5,), True), ((0.0,), False), ((1.0, 1.0), False), ((1.0, 0.0), False)]
+)
+def test_nothing_is_cached_by_itself_where_adapters_vary(scales: tuple[float, ...], cached: bool) -> None:
+    options = replace(
+        OPTIONS_SET, adapters=tuple((Path(f"/{number}.gguf"), scale) for number, scale in enumerate(scales))
+    )
+    table = attributes(options, socket=SOCKET, api_key="secret")
+    assert (table["cache_ram_mib"], table.get("cache_prompt", True)) == ((512, True) if cached else (0, False))
+    assert ("--no-cache-prompt" not in flags(options)) is cached
+    assert value_of("--cache-ram", options) == ("512" if cached else "0")

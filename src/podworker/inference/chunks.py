@@ -92,7 +92,7 @@ def _append_event(first: Chunk, second: Chunk) -> bool:
     """Events of OpenAI's Responses and of Anthropic's Messages: the next piece is `delta`."""
     kind = first.get("type")
     if kind in _GROWING_EVENTS:
-        piece = {name: second.get(name) for name in ("delta", "sequence_number") if name in second}
+        piece: Chunk = {name: second[name] for name in ("delta", "sequence_number") if name in second}
         if {**first, **piece} != second:
             return False
         first.update(piece, delta=first["delta"] + second["delta"])
