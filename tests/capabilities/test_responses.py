@@ -47,3 +47,17 @@ async def test_what_this_worker_does_not_keep(talker: Served) -> None:
         await talker.ask(RESPONSES, input="Hello", previous_response_id="resp_1")
 
     assert caught.value.param == "previous_response_id"
+
+
+@pytest.mark.parametrize("limit", [{"max_output_tokens": 3}, {"ignore_eos": True}])
+async def test_one_that_was_cut_is_incomplete(talker: Served, limit: dict[str, object]) -> None:
+    """By its own limit, or by the context."""
+    body = {"input": "Hello", "temperature": 0, **WITHOUT_THOUGHT, **limit}
+
+    whole = await talker.ask(RESPONSES, **body)
+    events = await talker.stream(RESPONSES, **body)
+
+    for response in (whole, events[-1][1]["response"]):
+        assert response["status"] == "incomplete"
+        assert response["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert events[-1][0] == "response.incomplete"
