@@ -1,9 +1,11 @@
 """The built-in handler: a GGUF language model."""
 
+import asyncio
 import logging
 from typing import Any
 
 from podworker.configuration import Settings, automatic
+from podworker.errors import ModelLoadFailed, ModelTooLarge
 from podworker.gateway.handler import Handler
 from podworker.gateway.job import Job
 from podworker.gateway.stream import Stream
@@ -20,6 +22,11 @@ from podworker.monitoring import phases
 
 logger = logging.getLogger(__name__)
 
+_SMALLER = (
+    "It ran out of memory. Set CONTEXT_LENGTH or SLOTS lower, or GPU_MEMORY_RESERVE_MB higher; or take a smaller "
+    "quantization, or a machine with more memory."
+)
+
 
 class LanguageModel(Handler):
     """Serves the model of the settings: OpenAI's routes, and the plain form."""
@@ -29,6 +36,7 @@ class LanguageModel(Handler):
         self._exchange: Exchange | None = None
         self._models: ModelSet | None = None
         self._prompts: PromptCache | None = None
+        self._plan: MemoryPlan | None = None
         self._settings: Settings | None = None
 
     @property
@@ -46,11 +54,10 @@ class LanguageModel(Handler):
         self._settings = settings
         models = find_models(settings)
         if models is not None:
-            self._launch_engine(models, settings)
+            self._launch_engine(models, settings, plan_memory(settings, models))
 
-    def _launch_engine(self, models: ModelSet, settings: Settings) -> None:
-        self._models = models
-        plan = plan_memory(settings, models)
+    def _launch_engine(self, models: ModelSet, settings: Settings, plan: MemoryPlan) -> None:
+        self._models, self._plan = models, plan
         logger.info("Memory: %s", plan.reason)
         self.concurrency = plan.slots
         options = engine_options(settings, models, plan)
@@ -80,9 +87,35 @@ class LanguageModel(Handler):
         """
         if self._engine is None:
             assert self._settings is not None, "launch comes first"  # noqa: S101
-            self._launch_engine(await fetch_models(self._settings), self._settings)
+            models = await fetch_models(self._settings)
+            self._launch_engine(models, self._settings, await asyncio.to_thread(plan_memory, self._settings, models))
             phases.mark("model")
-        await self.engine.loaded()
+        try:
+            await self.engine.loaded()
+        except ModelLoadFailed as error:
+            if not self.engine.ran_out_of_memory:
+                raise
+            await self._load_smaller(error)
+
+    async def _load_smaller(self, error: ModelLoadFailed) -> None:
+        """Once more, with less memory, after the engine ran out of it.
+
+        Raises:
+            ModelLoadFailed: That did not help, or the settings leave nothing to choose.
+        """
+        assert self._settings is not None, "launch comes first"  # noqa: S101
+        assert self._models is not None, "launch comes first"  # noqa: S101
+        try:
+            plan = await asyncio.to_thread(plan_memory, self._settings, self._models, failed=self._plan)
+        except ModelTooLarge:
+            raise ModelLoadFailed(f"{error.message} {_SMALLER}") from error
+        logger.warning("The engine ran out of memory; it is tried once more with less. %s", error.message)
+        await self._stop_engine()
+        self._launch_engine(self._models, self._settings, plan)
+        try:
+            await self.engine.loaded()
+        except ModelLoadFailed as again:
+            raise ModelLoadFailed(f"{again.message} {_SMALLER}") from again
 
     async def watch(self) -> None:
         """Start a crashed engine again, until it crashed too often."""
@@ -90,12 +123,15 @@ class LanguageModel(Handler):
 
     async def stop(self) -> None:
         """End the engine."""
+        await self._stop_engine()
+        if self._models is not None:
+            self._models.release()
+
+    async def _stop_engine(self) -> None:
         if self._prompts is not None:
             await self._prompts.close()
         if self._engine is not None:
             await self._engine.stop()
-        if self._models is not None:
-            self._models.release()
 
     async def run(self, job: Job) -> Any | Stream:  # noqa: ANN401 - see Handler
         """Answer one job by the engine."""

@@ -62,7 +62,8 @@ class MemoryPlan:
             GpuBudget(gpu.name, gpu.total, int(min(gpu.available, use.total) * SMALLER))
             for gpu, use in zip(self.budget.gpus, self.gpus, strict=True)
         ]
-        return Budget(tuple(gpus), int(self.budget.main * SMALLER))
+        main = int((self.main.cache + self.main.buffers) * SMALLER) if self.main.cache else self.budget.main
+        return Budget(tuple(gpus), main, self.budget.files)
 
     @property
     def cache(self) -> int:

@@ -77,13 +77,9 @@ class Chooser:
         return self._with_layers(self._demand.units, (SENSIBLE_CONTEXT, LEAST_CONTEXT)) or self._partial()
 
     def least(self) -> Shape:
-        """The smallest that the user's wishes allow: what an error counts up."""
-        layers = self._wishes.gpu_layers
-        if layers is None:
-            layers = 0
-        context = SHORT_CONTEXTS[-1] if self._budget.gpus and self._wishes.gpu_layers is not None else LEAST_CONTEXT
-        type_k, type_v = next(iter(self._cache_types()))
-        return self._shape(layers, context if self._budget.gpus else SHORT_CONTEXTS[-1], 1, type_k, type_v)
+        """The smallest that the user's wishes allow, with all layers that they allow: what an error counts up."""
+        layers = self._demand.units if self._wishes.gpu_layers is None else self._wishes.gpu_layers
+        return self._shape(layers, SHORT_CONTEXTS[-1], 1, *self._first_types())
 
     def place(self, shape: Shape) -> Placement | None:
         """Where a shape goes, if it fits."""
@@ -97,7 +93,7 @@ class Chooser:
                 if self.place(start) is None:
                     continue
                 squeezed = type_k != self._first_types()[0]
-                return self._choice(start if squeezed else self._grown(start, LADDER, self._fits))
+                return self._choice(start if squeezed else self._grown(start, LADDER, self._gpu_fits))
         return None
 
     def _partial(self) -> Choice | None:
@@ -122,10 +118,12 @@ class Chooser:
         placement = self.place(shape)
         if placement is None:
             return False
-        return placement.main.total <= self._budget.main and placement.cache <= self._cpu_cache
+        return placement.main.total <= self._budget.files and placement.cache <= self._cpu_cache
 
-    def _fits(self, shape: Shape) -> bool:
-        return self.place(shape) is not None
+    def _gpu_fits(self, shape: Shape) -> bool:
+        """Whether it fits, and no large cache is left to the CPU."""
+        placement = self.place(shape)
+        return placement is not None and placement.main.cache <= self._cpu_cache
 
     def _grown(self, shape: Shape, ladder: tuple[tuple[str, int | None], ...], fits: Callable[[Shape], bool]) -> Shape:
         """As far up the ladder as it fits."""

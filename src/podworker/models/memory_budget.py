@@ -37,16 +37,13 @@ class Budget:
 
     Attributes:
         gpus: Those that are used, in the engine's order. Empty: the model is on the CPU.
-        main: Of the main memory.
+        main: Of the main memory, for what is allocated there.
+        files: Of the main memory, together with the weights, which the kernel keeps of the file as far as it can.
     """
 
     gpus: tuple[GpuBudget, ...]
     main: int
-
-    def less(self, share: float) -> "Budget":
-        """A share of it all."""
-        gpus = (GpuBudget(gpu.name, gpu.total, int(gpu.available * share)) for gpu in self.gpus)
-        return Budget(tuple(gpus), int(self.main * share))
+    files: int
 
 
 def budget_here(settings: Settings, *, use_gpus: bool = True) -> Budget:
@@ -67,7 +64,7 @@ def budget_of(settings: Settings, gpus: Sequence[Gpu], memory: int) -> Budget:
     reserve = settings.gpu_memory_reserve_mb * MIB
     found = [GpuBudget(gpu.name, gpu.total_bytes, max(0, gpu.free_bytes - reserve) // _GRAIN * _GRAIN) for gpu in gpus]
     main = int(memory * _MAIN_SHARE) - _WORKER - automatic.prompt_cache_mb(settings) * MIB
-    return Budget(tuple(_chosen(settings, found)), max(0, main))
+    return Budget(tuple(_chosen(settings, found)), max(0, main), max(0, main))
 
 
 def _chosen(settings: Settings, gpus: list[GpuBudget]) -> list[GpuBudget]:
