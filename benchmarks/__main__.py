@@ -12,6 +12,7 @@ from benchmarks.result import Result
 
 BENCHMARKS = {
     "engine": "our client of the engine against the engine's own HTTP, a synchronous client, and llama-cpp-python",
+    "warm": "first token of a new process for a 3,000-token system prompt, with warm prompts and without",
     "streams": "total rate of 8 streaming chats decoded together, against one",
     "models": "downloads against hf and curl; headers against the gguf package; warm starts against hashing",
 }
