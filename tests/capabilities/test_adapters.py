@@ -81,7 +81,7 @@ async def test_without_a_name_all_of_them_act_at_their_scales(tmp_path: Path) ->
     async with serving(demo_model(), lora=",".join(map(str, paths)), slots=1) as served:
 
         async def text(**model: str) -> str:
-            answer = await served.ask(CHAT, messages=USER, temperature=0, max_tokens=8, **model)
+            answer = await served.ask(CHAT, messages=USER, temperature=0, max_tokens=4, **model)
             return str(answer["choices"][0]["message"]["content"])
 
         texts = [await text(), await text(model="adapter-1"), await text(model="adapter-2")]

@@ -48,7 +48,7 @@ async def seeing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 
 async def look(served: Served, colour: tuple[int, int, int]) -> dict[str, Any]:
-    return await served.ask(CHAT, messages=question(data_url(colour)), temperature=0, max_tokens=16)
+    return await served.ask(CHAT, messages=question(data_url(colour)), temperature=0, max_tokens=4)
 
 
 async def test_the_image_reaches_the_model(seeing: Served) -> None:
@@ -65,7 +65,7 @@ async def test_anthropics_form(seeing: Served) -> None:
     source = {"type": "base64", "media_type": "image/png", "data": png(RED)}
     content = [{"type": "text", "text": "What is this?"}, {"type": "image", "source": source}]
 
-    answer = await seeing.ask(MESSAGES, messages=[{"role": "user", "content": content}], max_tokens=16, temperature=0)
+    answer = await seeing.ask(MESSAGES, messages=[{"role": "user", "content": content}], max_tokens=4, temperature=0)
 
     assert answer["content"][0]["text"] == (await look(seeing, RED))["choices"][0]["message"]["content"]
 
@@ -74,7 +74,7 @@ async def test_the_form_of_responses(seeing: Served) -> None:
     content = [{"type": "input_text", "text": "What is this?"}, {"type": "input_image", "image_url": data_url(RED)}]
 
     answer = await seeing.ask(
-        RESPONSES, input=[{"role": "user", "content": content}], max_output_tokens=16, temperature=0
+        RESPONSES, input=[{"role": "user", "content": content}], max_output_tokens=4, temperature=0
     )
 
     text = answer["output"][0]["content"][0]["text"]

@@ -1,7 +1,6 @@
 """Answers of a form that was asked for: JSON schema and grammar."""
 
-import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -16,15 +15,15 @@ class Person(BaseModel):
 
     name: str
     age: int
-    likes: list[str]
+    likes: Literal["tea", "coffee"]
 
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "name": {"type": "string", "maxLength": 20},
+        "name": {"type": "string", "maxLength": 8},
         "age": {"type": "integer", "minimum": 1, "maximum": 99},
-        "likes": {"type": "array", "items": {"enum": ["tea", "coffee"]}, "minItems": 2, "maxItems": 2},
+        "likes": {"enum": ["tea", "coffee"]},
     },
     "required": ["name", "age", "likes"],
     "additionalProperties": False,
@@ -34,29 +33,27 @@ PROMPT = "Describe a person."
 
 
 async def test_an_answer_keeps_to_a_schema(demo: Served) -> None:
-    choice = await demo.chat(PROMPT, response_format=FORMAT, max_tokens=80)
+    choice = await demo.chat(PROMPT, response_format=FORMAT, max_tokens=40)
 
     assert choice["finish_reason"] == "stop"
-    assert len(Person.model_validate_json(choice["message"]["content"]).likes) == 2
+    Person.model_validate_json(choice["message"]["content"])
 
 
 async def test_a_streamed_answer_keeps_to_it(demo: Served) -> None:
-    whole = await demo.chat(PROMPT, response_format=FORMAT, max_tokens=80)
+    deltas = await demo.chat_deltas(PROMPT, response_format=FORMAT, max_tokens=40)
 
-    streamed = joined(await demo.chat_deltas(PROMPT, response_format=FORMAT, max_tokens=80), "content")
-
-    assert streamed == whole["message"]["content"]
+    Person.model_validate_json(joined(deltas, "content"))
 
 
 async def test_any_object(demo: Served) -> None:
     """It ends nowhere by itself: the demo model is small."""
-    choice = await demo.chat(PROMPT, response_format={"type": "json_object"}, max_tokens=20)
+    choice = await demo.chat(PROMPT, response_format={"type": "json_object"}, max_tokens=5)
 
     assert choice["message"]["content"].lstrip().startswith("{")
 
 
 async def test_the_schema_of_a_completion(demo: Served) -> None:
-    answer = await demo.ask(COMPLETIONS, prompt="A person:", json_schema=SCHEMA, max_tokens=80, temperature=0)
+    answer = await demo.ask(COMPLETIONS, prompt="A person:", json_schema=SCHEMA, max_tokens=40, temperature=0)
 
     Person.model_validate_json(answer["choices"][0]["text"])
 
@@ -64,7 +61,7 @@ async def test_the_schema_of_a_completion(demo: Served) -> None:
 async def test_the_schema_of_a_response(demo: Served) -> None:
     text = {"format": {"type": "json_schema", "name": "person", "schema": SCHEMA, "strict": True}}
 
-    answer = await demo.ask(RESPONSES, input=PROMPT, text=text, max_output_tokens=80, temperature=0)
+    answer = await demo.ask(RESPONSES, input=PROMPT, text=text, max_output_tokens=40, temperature=0)
 
     Person.model_validate_json(answer["output"][0]["content"][0]["text"])
 
@@ -80,8 +77,7 @@ async def test_a_grammar(demo: Served) -> None:
 
 async def test_each_choice_keeps_to_it(demo: Served) -> None:
     answer = await demo.ask(
-        CHAT, messages=[{"role": "user", "content": PROMPT}], response_format=FORMAT, n=2, max_tokens=80, seed=1
+        CHAT, messages=[{"role": "user", "content": PROMPT}], response_format=FORMAT, n=2, max_tokens=40, seed=1
     )
 
-    people = [json.loads(choice["message"]["content"]) for choice in answer["choices"]]
-    assert [Person.model_validate(person).age > 0 for person in people] == [True, True]
+    assert len([Person.model_validate_json(choice["message"]["content"]) for choice in answer["choices"]]) == 2

@@ -54,6 +54,7 @@ def _tensors(width: int) -> dict[str, np.typing.NDArray[np.float32]]:
     }
     random = np.random.default_rng(0)
     tensors = {f"{name}.weight": random.standard_normal(shape) * 0.1 for name, shape in matrices.items()}
+    tensors["mm.1.weight"] *= 30  # so strong that every image changes the first word of an answer
     tensors |= {f"{name}.bias": np.zeros(shape[0]) for name, shape in matrices.items() if name[:3] != "v.p"}
     for norm in ("v.blk.0.ln1", "v.blk.0.ln2", "v.post_ln"):
         tensors |= {f"{norm}.weight": np.ones(WIDTH), f"{norm}.bias": np.zeros(WIDTH)}
