@@ -464,7 +464,7 @@ class Settings(BaseModel):
     runpod_api_key: SecretStr | None = setting(
         "Client",
         None,
-        "The RunPod API key that `podworker call` sends.",
+        "The RunPod API key that `podworker call` and `podworker chat` send.",
     )
 
     _origins: dict[str, Source] = PrivateAttr(default_factory=dict)
