@@ -21,6 +21,7 @@ _ALLOWED: Mapping[str, str] = {
     "string_too_short": "text that is not empty",
     "list_type": "a list",
     "too_short": "a list that is not empty",
+    "too_long": "a list of at most {max_length}",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",

@@ -25,8 +25,7 @@ def _parts(annotation: object) -> tuple[Any, ...]:
 
 
 def _marks(part: object) -> tuple[Any, ...]:
-    marks: tuple[Any, ...] = getattr(part, "metadata", None) or getattr(part, "__metadata__", ())
-    return tuple(marks)
+    return (*getattr(part, "metadata", ()), *getattr(part, "__metadata__", ()))
 
 
 NUMBERS = list(marked(Number))
