@@ -21,12 +21,20 @@ class Ratio:
 
     name: str
     value: float
-    at_least: float
+    at_least: float | None = None
+    at_most: float | None = None
 
     @property
     def holds(self) -> bool:
         """Whether it is good enough."""
-        return self.value >= self.at_least
+        enough = self.at_least is None or self.value >= self.at_least
+        return enough and (self.at_most is None or self.value <= self.at_most)
+
+    @property
+    def limits(self) -> str:
+        """What it must be."""
+        limits = (("at least", self.at_least), ("at most", self.at_most))
+        return ", ".join(f"{words} {limit:g}" for words, limit in limits if limit is not None)
 
 
 @dataclass(frozen=True)
@@ -55,5 +63,5 @@ class Result:
             table.add_row(figure.name, f"{figure.value:.2f} {figure.unit}", "", "")
         for ratio in self.ratios:
             verdict = "holds" if ratio.holds else "FAILS"
-            table.add_row(ratio.name, f"{ratio.value:.2f}", f"at least {ratio.at_least:g}", verdict)
+            table.add_row(ratio.name, f"{ratio.value:.2f}", ratio.limits, verdict)
         return table

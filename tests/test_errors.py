@@ -13,6 +13,7 @@ STABLE = {
     "WorkerError": ("worker_error", "server_error", 500, False),
     "InvalidInput": ("invalid_input", "invalid_request_error", 400, False),
     "UnknownRoute": ("unknown_route", "invalid_request_error", 404, False),
+    "UnknownModel": ("unknown_model", "invalid_request_error", 404, False),
     "ContextLengthExceeded": ("context_length_exceeded", "invalid_request_error", 400, False),
     "HandlerFailed": ("handler_failed", "server_error", 500, False),
     "ReturnedError": ("handler_error", "server_error", 500, False),
@@ -36,6 +37,7 @@ STABLE = {
     "DiskFull": ("disk_full", "server_error", 500, False),
     "ChecksumMismatch": ("checksum_mismatch", "server_error", 500, False),
     "ModelLoadFailed": ("model_load_failed", "server_error", 500, False),
+    "ModelTooLarge": ("model_too_large", "server_error", 500, False),
 }
 
 

@@ -94,19 +94,26 @@ def _survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 @asynccontextmanager
 async def worker(
-    tmp_path: Path, arguments: Sequence[str], *, poll_seconds: float = 20.0, **environment: str
+    tmp_path: Path, arguments: Sequence[str], emulator: Emulator | None = None, /, **environment: str
 ) -> AsyncIterator[Worker]:
-    """Run Python with these arguments as a worker, and make sure that it is gone at the end."""
-    async with Emulator(port=0, poll_seconds=poll_seconds) as emulator, aiohttp.ClientSession() as session:
+    """Run Python with these arguments as a worker, and make sure that it is gone at the end.
+
+    Args:
+        tmp_path: Where it runs.
+        arguments: Python's.
+        emulator: Its platform, not started yet; by default one of its own.
+        environment: Variables that win over the platform's.
+    """
+    async with emulator or Emulator(port=0) as platform, aiohttp.ClientSession() as session:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,
             cwd=tmp_path,
-            env={**os.environ, **emulator.worker_environment("w1"), "TMPDIR": str(tmp_path), **environment},
+            env={**os.environ, **platform.worker_environment("w1"), "TMPDIR": str(tmp_path), **environment},
             stdout=PIPE,
             stderr=STDOUT,
         )
-        subject = Worker(process, emulator, session)
+        subject = Worker(process, platform, session)
         try:
             yield subject
         finally:

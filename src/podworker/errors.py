@@ -7,6 +7,7 @@ message is one plain sentence or two that tell the reader what to do.
     WorkerError
     ├── InvalidInput                 the request is wrong: the client must change it
     │   ├── UnknownRoute
+    │   ├── UnknownModel
     │   └── ContextLengthExceeded
     ├── HandlerFailed                the handler raised something else
     ├── ReturnedError                the handler returned or yielded {"error": …}
@@ -29,7 +30,8 @@ message is one plain sentence or two that tell the reader what to do.
         ├── DownloadFailed
         │   ├── DiskFull
         │   └── ChecksumMismatch
-        └── ModelLoadFailed
+        ├── ModelLoadFailed
+        └── ModelTooLarge            the memory that there is cannot hold what the settings ask for
 """
 
 from typing import ClassVar, TypedDict
@@ -107,6 +109,13 @@ class UnknownRoute(InvalidInput):
     """The job asks for a route that this worker does not have."""
 
     code = "unknown_route"
+    status = 404
+
+
+class UnknownModel(InvalidInput):
+    """The request names a model, or a LoRA adapter, that this endpoint does not have."""
+
+    code = "unknown_model"
     status = 404
 
 
@@ -258,3 +267,9 @@ class InvalidModelFile(StartupError):
     """The model's file is damaged, incomplete, or no GGUF file; the message says which."""
 
     code = "invalid_model_file"
+
+
+class ModelTooLarge(StartupError):
+    """The model does not fit into the memory with these settings; the message has the figures."""
+
+    code = "model_too_large"

@@ -1,14 +1,41 @@
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.acceptance.dev_server import SMALL, DevServer
+from tests.gguf_files import characters, encoders
 
 
 @pytest.fixture(scope="session")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
     """One endpoint with the demo model, for all tests that leave it as it was."""
-    with DevServer(tmp_path_factory.mktemp("dev"), *SMALL, "--set", "slots=4") as server:
+    with _running(tmp_path_factory.mktemp("dev"), "--set", "slots=4") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def talker_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+    """One endpoint with a model that thinks and calls functions: see `characters`."""
+    folder = tmp_path_factory.mktemp("talker")
+    model = characters.talker().write(folder / "talker.gguf")
+    with _running(folder, "--model", str(model), "--set", "slots=2", "--set", "context_length=2048") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def embedder_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+    """One endpoint with a model whose embeddings are the mean of their words': see `encoders`."""
+    folder = tmp_path_factory.mktemp("embedder")
+    model = encoders.embedding_model().write(folder / "embedder.gguf")
+    with _running(folder, "--model", str(model), "--set", "slots=2") as server:
+        yield server
+
+
+@contextmanager
+def _running(folder: Path, *arguments: str) -> Iterator[DevServer]:
+    with DevServer(folder, *SMALL, *arguments) as server:
         server.wait_ready()
         yield server
         assert server.stop() == 0

@@ -7,14 +7,12 @@ def test_chosen_by_the_machine() -> None:
     settings = load_settings()
     assert automatic.threads(settings) == machine.cpu_quota()
     assert automatic.prompt_cache_mb(settings) == min(machine.memory_limit() // 10 // 2**20, 8192)
-    assert automatic.gpu_layers(settings) == "all"
 
 
 def test_what_is_set_wins() -> None:
-    settings = load_settings(threads=3, prompt_cache_mb=0, gpu_layers=0, model_name="mine", model="/models/a.gguf")
+    settings = load_settings(threads=3, prompt_cache_mb=0, model_name="mine", model="/models/a.gguf")
     assert automatic.threads(settings) == 3
     assert automatic.prompt_cache_mb(settings) == 0
-    assert automatic.gpu_layers(settings) == 0
     assert automatic.model_name(settings) == "mine"
 
 

@@ -142,6 +142,12 @@ def test_visible_gpus(selection: str | None, expected: list[int]) -> None:
 class TestGpus:
     """NVML stands in for itself where there is no driver: its functions are replaced, ours run."""
 
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        (tmp_path / "dev").mkdir()
+        (tmp_path / "dev/nvidiactl").touch()
+        return tmp_path
+
     @pytest.fixture(autouse=True)
     def driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
         gib = 1024**3
@@ -159,29 +165,34 @@ class TestGpus:
         for name, answer in answers.items():
             monkeypatch.setattr(pynvml, name, answer)
 
-    def test_all(self) -> None:
+    def test_all(self, root: Path) -> None:
         gib = 1024**3
-        assert machine.gpus({}) == [
+        assert machine.gpus({}, root) == [
             machine.Gpu("NVIDIA H100", 80 * gib, 20 * gib, "570.1", "9.0"),
             machine.Gpu("NVIDIA L4", 24 * gib, 20 * gib, "570.1", "8.9"),
         ]
 
-    def test_selected(self) -> None:
-        assert [gpu.name for gpu in machine.gpus({"CUDA_VISIBLE_DEVICES": "1"})] == ["NVIDIA L4"]
+    def test_selected(self, root: Path) -> None:
+        assert [gpu.name for gpu in machine.gpus({"CUDA_VISIBLE_DEVICES": "1"}, root)] == ["NVIDIA L4"]
+
+    def test_nobody_is_asked_where_there_is_no_device(self, tmp_path: Path) -> None:
+        assert machine.gpus({}, tmp_path) == []
 
     @pytest.mark.parametrize("error", [pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED])
-    def test_no_driver(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int) -> None:
+    def test_no_driver(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, root: Path, error: int
+    ) -> None:
         monkeypatch.setattr(pynvml, "nvmlInit", raising(error))
-        assert machine.gpus({}) == []
+        assert machine.gpus({}, root) == []
         assert not caplog.records
 
     @pytest.mark.parametrize("function", ["nvmlInit", "nvmlDeviceGetMemoryInfo"])
     def test_a_driver_that_fails(
-        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, function: str
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, root: Path, function: str
     ) -> None:
         monkeypatch.setattr(pynvml, function, raising(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH))
         with caplog.at_level(logging.WARNING):
-            assert machine.gpus({}) == []
+            assert machine.gpus({}, root) == []
         assert "RM has detected an NVML/RM version mismatch" in caplog.text
         assert "nvidia-smi" in caplog.text
 

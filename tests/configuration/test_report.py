@@ -20,9 +20,9 @@ def test_values_and_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     assert values["slots"] == (2, "argument")
     assert values["log_level"] == ("debug", "environment")
     assert values["batch_size"] == (64, "podworker.toml")
-    assert values["context_length"] == (4096, "default")
+    assert values["context_length"] == ("auto", "auto")
     assert values["threads"] == (machine.cpu_quota(), "auto")
-    assert values["gpu_layers"] == ("all", "auto")
+    assert values["gpu_layers"] == ("auto", "auto")
     assert values["model_name"] == ("a", "auto")
     assert values["runpod_api_key"] == ("********", "podworker.toml")
     assert values["engine_binary"] == (None, "default")
@@ -30,14 +30,14 @@ def test_values_and_sources(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_setting_as_json() -> None:
-    assert report.as_json(load_settings())["settings"]["slots"] == {
-        "value": 8,
+    assert report.as_json(load_settings())["settings"]["drain_seconds"] == {
+        "value": 300,
         "source": "default",
-        "variable": "SLOTS",
-        "group": "Engine",
-        "description": "Requests decoded at the same time; also the number of jobs that the worker takes at once.",
-        "allowed": "a whole number from 1 to 256",
-        "default": 8,
+        "variable": "DRAIN_SECONDS",
+        "group": "Worker",
+        "description": "Seconds that running jobs may take to finish after SIGTERM before they are failed.",
+        "allowed": "a number from 0 to 86,400",
+        "default": 300,
     }
 
 
@@ -62,7 +62,7 @@ def test_tables_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = text(load_settings(model=path)).splitlines()
     assert all(len(line) <= 80 for line in lines)
     rows = [line.split() for line in lines]
-    assert ["SLOTS", "8", "default"] in rows
+    assert ["SLOTS", "auto", "auto"] in rows
     assert ["RUNPOD_API_KEY", "********", "environment"] in rows
     assert ["ENGINE_BINARY", "unset", "default"] in rows
     assert ["Engine"] in rows

@@ -14,8 +14,9 @@ from podworker.errors import InvalidSettings
 def test_defaults() -> None:
     settings = load_settings()
     assert settings.model is None
-    assert settings.context_length == 4096
-    assert settings.slots == 8
+    assert settings.context_length is None
+    assert settings.slots is None
+    assert settings.gpu_memory_reserve_mb == 1024
     assert settings.threads is None
     assert settings.log_level == "info"
     assert settings.runpod_endpoint_base_url == "https://api.runpod.ai/v2"
@@ -34,7 +35,7 @@ def test_the_strongest_source_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.slots, settings.origin("slots")) == (4, Source.ARGUMENT)
     assert (settings.batch_size, settings.origin("batch_size")) == (128, Source.ENVIRONMENT)
     assert (settings.threads, settings.origin("threads")) == (2, Source.FILE)
-    assert (settings.context_length, settings.origin("context_length")) == (4096, Source.DEFAULT)
+    assert (settings.context_length, settings.origin("context_length")) == (None, Source.DEFAULT)
 
 
 def test_none_means_not_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from podworker.emulator import Emulator
 from tests.worker_process import Worker, worker
 
 OURS = "\nimport podworker\npodworker.serve(handler, concurrency=2)\n"
@@ -28,7 +29,7 @@ async def running(folder: Path, handler: str, *, stock: bool, poll_seconds: floa
     """A worker with this handler that has answered a job: `{"hello": true}` is for the handler to answer."""
     aggregate = ', "return_aggregate_stream": True' if "yield" in handler else ""
     (folder / "handler.py").write_text(handler + (STOCK % aggregate if stock else OURS))
-    async with worker(folder, ["handler.py"], poll_seconds=poll_seconds) as subject:
+    async with worker(folder, ["handler.py"], Emulator(port=0, poll_seconds=poll_seconds)) as subject:
         subject.listen()
         await subject.until(await subject.run({"hello": True}), "COMPLETED")
         yield subject

@@ -155,7 +155,7 @@ def test_each_field_is_named_once() -> None:
 
 def test_many_faults_are_counted() -> None:
     error = refused({"tags": [1] * (DESCRIBED_FAULTS + 1)})
-    assert error.message == f"{DESCRIBED_FAULTS + 1} values are wrong. Check the form of the request."
+    assert error.message == f"input: {DESCRIBED_FAULTS + 1} values are wrong. Check the form of the request."
     assert error.param == "input"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import xllamacpp
 
 from podworker.child import end_with_parent
+from podworker.inference.engine_main import common_params
 from podworker.inference.engine_options import EngineOptions, attributes
 
 REFUSED = 3
@@ -48,13 +49,7 @@ def _ask(address: Path) -> None:
 
 
 def _load(model: Path, address: Path) -> None:
-    params = xllamacpp.CommonParams()
-    for path, value in attributes(_options(model), socket=address, api_key=KEY).items():
-        *parents, name = path.split(".")
-        owner = params
-        for parent in parents:
-            owner = getattr(owner, parent)
-        setattr(owner, name, set(value) if isinstance(value, list) and name == "model_alias" else value)
+    params = common_params(xllamacpp, attributes(_options(model), socket=address, api_key=KEY))
     try:
         _server = xllamacpp.Server(params)
     except RuntimeError:

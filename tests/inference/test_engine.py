@@ -3,66 +3,38 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from podworker.errors import EngineCrashed, EngineError, EngineUnavailable, ModelLoadFailed
-from podworker.inference.engine import Engine, EngineState
-from podworker.inference.engine_options import EngineOptions
-from podworker.models.demo import demo_model
-
-DEMO = demo_model()
-assert DEMO is not None, "the model group is installed with the dev group"
-OPTIONS = EngineOptions(
-    model=DEMO,
-    alias="demo",
-    context_length=256,
-    slots=2,
-    batch_size=256,
-    gpu_layers=0,
-    threads=1,
-    prompt_cache_mb=0,
+from podworker.inference.engine import EngineState
+from podworker.inference.engine_client import EngineClient
+from tests.inference.engines import (
+    DEMO,
+    ENDLESS,
+    OPTIONS,
+    PROMPT,
+    complete,
+    eventually,
+    process_of,
+    running,
+    supervised,
 )
-PROMPT = {"prompt": "Once upon a time", "max_tokens": 4, "temperature": 0}
-ENDLESS = {"prompt": "Once upon a time", "max_tokens": 250, "ignore_eos": True, "stream": True}
 
 
 @pytest.fixture(autouse=True)
 def _private_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-
-@asynccontextmanager
-async def running(options: EngineOptions = OPTIONS, *, restarts: int = 1) -> AsyncIterator[Engine]:
-    engine = Engine(options, start_timeout=60, restarts=restarts)
-    engine.launch()
-    try:
-        yield engine
-    finally:
-        await engine.stop()
-
-
-async def complete(engine: Engine) -> str:
-    async with engine.request("POST", "/v1/completions", PROMPT) as response:
-        answer: dict[str, Any] = await response.json()
-        return str(answer["choices"][0]["text"])
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - the kernel does not tell
-            await asyncio.sleep(0.01)
 
 
 async def test_from_start_to_stop(tmp_path: Path) -> None:
@@ -119,60 +91,79 @@ async def test_a_broken_file_is_refused_in_the_engines_words(tmp_path: Path, con
     assert reason in caught.value.message
 
 
+async def test_a_load_that_runs_out_of_memory_is_told_from_others() -> None:
+    async with running(replace(OPTIONS, context_length=1_000_000, slots=8)) as engine:  # a KV cache of 184 GB
+        assert engine.pid is not None
+        resource.prlimit(engine.pid, resource.RLIMIT_AS, (2**36, 2**36))
+        with pytest.raises(ModelLoadFailed, match="insufficient memory"):
+            await engine.loaded()
+        assert engine.ran_out_of_memory
+
+
+async def test_a_load_that_is_killed_counts_as_out_of_memory() -> None:
+    async with running() as engine:
+        assert engine.pid is not None
+        assert not engine.ran_out_of_memory
+        os.kill(engine.pid, signal.SIGKILL)
+        with pytest.raises(ModelLoadFailed, match="SIGKILL"):
+            await engine.loaded()
+        assert engine.ran_out_of_memory
+
+
 async def test_a_load_that_takes_too_long_is_given_up() -> None:
-    engine = Engine(OPTIONS, start_timeout=0.001, restarts=0)
-    engine.launch()
-    with pytest.raises(ModelLoadFailed, match="ENGINE_START_TIMEOUT_SECONDS"):
-        await engine.loaded()
-    await engine.stop()
+    async with running(start_timeout=0.001) as engine:
+        with pytest.raises(ModelLoadFailed, match="ENGINE_START_TIMEOUT_SECONDS"):
+            await engine.loaded()
+        assert not engine.ran_out_of_memory
 
 
 async def test_a_crash_fails_the_running_request_and_is_repaired() -> None:
-    async with running() as engine:
-        await engine.loaded()
-        supervision = asyncio.create_task(engine.supervise())
-        assert engine.pid is not None
-        first = engine.pid
+    async with running() as engine, supervised(engine):
+        first = process_of(engine)
 
-        async def read_on() -> None:
+        async def crash_in_mid_stream() -> None:
             async with engine.request("POST", "/v1/completions", ENDLESS) as response:
                 await response.content.readline()
-                os.kill(first, signal.SIGKILL)
+                first.kill()
                 while await response.content.readline():
                     pass
                 raise EngineCrashed("a clean end of the connection: the caller misses [DONE]")
 
         with pytest.raises(EngineCrashed):
-            await read_on()
+            await crash_in_mid_stream()
         assert await complete(engine), "a request after the crash waits for the new engine"
-        assert engine.pid != first
-        supervision.cancel()
+        assert engine.pid != first.pid
 
 
 async def test_a_crash_while_it_is_started_again_is_repaired_too() -> None:
-    async with running(restarts=2) as engine:
-        await engine.loaded()
-        supervision = asyncio.create_task(engine.supervise())
-        assert engine.pid is not None
-        first = engine.pid
-        os.kill(first, signal.SIGKILL)
-        await eventually(lambda: engine.pid != first)
-        os.kill(engine.pid, signal.SIGKILL)
+    async with running(restarts=2) as engine, supervised(engine) as supervision:
+        first = process_of(engine)
+        first.kill()
+        await eventually(lambda: engine.pid != first.pid)
+        process_of(engine).kill()
 
         assert await complete(engine)
         assert not supervision.done()
-        supervision.cancel()
+
+
+async def test_an_engine_that_ends_by_itself_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as engine, supervised(engine):
+        first = engine.pid
+        assert engine._process is not None
+        assert engine._process._process.stdin is not None
+        engine._process._process.stdin.close()  # to the engine, the end of its parent
+
+        await eventually(lambda: engine.pid != first)
+        assert await complete(engine)
+        assert "the engine ended with exit code 0" in caplog.text
 
 
 async def test_an_engine_that_crashes_too_often_is_given_up() -> None:
-    async with running(restarts=1) as engine:
-        await engine.loaded()
-        supervision = asyncio.create_task(engine.supervise())
-        assert engine.pid is not None
-        first = engine.pid
-        os.kill(first, signal.SIGKILL)
-        await eventually(lambda: engine.pid != first and engine.state is EngineState.READY)
-        os.kill(engine.pid, signal.SIGKILL)
+    async with running(restarts=1) as engine, supervised(engine) as supervision:
+        first = process_of(engine)
+        first.kill()
+        await eventually(lambda: engine.pid != first.pid and engine.state is EngineState.READY)
+        process_of(engine).kill()
 
         with pytest.raises(EngineError, match="crashed 2 times within 10 minutes; last: the engine ended with SIGKILL"):
             await supervision
@@ -181,13 +172,66 @@ async def test_an_engine_that_crashes_too_often_is_given_up() -> None:
     assert engine.state is EngineState.STOPPED
 
 
-async def test_a_stuck_engine_is_ended_by_force() -> None:
+async def test_requests_that_come_with_the_last_crash_do_not_wait() -> None:
+    async with running(restarts=0) as engine, supervised(engine):
+        process_of(engine).kill()
+        async with asyncio.timeout(30):
+            answers = await asyncio.gather(*(complete(engine) for _ in range(8)), return_exceptions=True)
+
+        assert {type(answer) for answer in answers} <= {EngineCrashed, EngineUnavailable}
+
+
+async def test_each_engine_is_prepared_before_its_first_request() -> None:
+    answered = []
+
+    async def prepare(client: EngineClient) -> None:
+        async with await client.send("POST", "/v1/completions", PROMPT) as response:
+            answered.append((client.process.pid, response.status))
+
+    async with running(on_ready=prepare) as engine, supervised(engine):
+        first = process_of(engine)
+        first.kill()
+        await eventually(lambda: engine.pid != first.pid)
+        assert await complete(engine)
+        assert answered == [(first.pid, 200), (engine.pid, 200)]
+
+
+async def test_a_preparation_that_the_engine_does_not_survive_is_left_out_the_next_time() -> None:
+    prepared = []
+
+    async def crash(client: EngineClient) -> None:
+        prepared.append(client.process.pid)
+        os.kill(client.process.pid, signal.SIGKILL)
+        async with await client.send("POST", "/v1/completions", ENDLESS) as response:
+            await response.read()
+
+    async with running(on_ready=crash) as engine, supervised(engine):
+        assert await complete(engine)
+        assert len(prepared) == 1
+        assert engine.pid not in prepared
+
+
+async def test_a_preparation_that_gets_stuck_is_ended() -> None:
+    async def stick(client: EngineClient) -> None:
+        os.kill(client.process.pid, signal.SIGSTOP)
+        async with await client.send("POST", "/v1/completions", ENDLESS) as response:
+            await response.read()
+
+    async with running(on_ready=stick, stuck_after=2.0) as engine, supervised(engine):
+        assert await complete(engine)
+
+
+async def test_a_stuck_engine_is_ended_by_force_whatever_it_runs() -> None:
     async with running() as engine:
         await engine.loaded()
-        assert engine.pid is not None
-        process = psutil.Process(engine.pid)
-        process.suspend()
+        process = process_of(engine)
+        async with engine.request("POST", "/v1/completions", ENDLESS) as response:
+            await response.content.readline()
+            process.suspend()
+            began = time.monotonic()
+            await engine.stop()
 
+    assert time.monotonic() - began < 10
     assert not process.is_running()
 
 

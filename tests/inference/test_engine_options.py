@@ -14,6 +14,7 @@ from podworker.inference.engine_options import (
     attributes,
     environment,
 )
+from podworker.inference.model_kind import ModelKind, Pooling
 
 OPTIONS_SET = EngineOptions(
     model=Path("/models/a.gguf"),
@@ -43,12 +44,16 @@ def test_attributes() -> None:
         "model_alias": ["a"],
         "hostnames": ["/run/engine.sock"],
         "api_keys": ["secret"],
+        "slot_save_path": "/run/",
         "n_parallel": 3,
         "n_ctx": 3 * 4096,
         "kv_unified": False,
         "n_batch": 2048,
         "n_ubatch": 512,
         "n_gpu_layers": 999,
+        "cache_type_k": "f16",
+        "cache_type_v": "f16",
+        "flash_attn_type": "auto",
         "cpuparams.n_threads": 2,
         "cpuparams_batch.n_threads": 2,
         "cache_ram_mib": 512,
@@ -67,21 +72,37 @@ def test_attributes() -> None:
 def test_the_engine_has_every_attribute() -> None:
     """An attribute that a new xllamacpp no longer has would be set without any effect."""
     parameters = xllamacpp.CommonParams()
-    for path, value in attributes(OPTIONS_SET, socket=SOCKET, api_key="secret").items():
+    kinds = {
+        "model_alias": set,
+        "cache_type_k": xllamacpp.ggml_type,
+        "cache_type_v": xllamacpp.ggml_type,
+        "flash_attn_type": xllamacpp.llama_flash_attn_type,
+        "split_mode": xllamacpp.llama_split_mode,
+        "tensor_split": list,
+    }
+    options = replace(OPTIONS_SET, main_gpu=1, tensor_split=(3, 1))
+    for path, value in attributes(options, socket=SOCKET, api_key="secret").items():
         present = attrgetter(path)(parameters)
-        wanted = set if path == "model_alias" else type(value)
-        assert isinstance(present, wanted), f"{path} is {present!r}"
+        assert isinstance(present, kinds.get(path, type(value))), f"{path} is {present!r}"
 
 
 def test_arguments() -> None:
     assert flags() == [
-        *("--host", "/run/engine.sock", "--alias", "a"),
+        *("--host", "/run/engine.sock", "--alias", "a", "--slot-save-path", "/run"),
         *("--model", "/models/a.gguf", "--parallel", "3"),
         *("--ctx-size", "12288", "--no-kv-unified"),
         *("--batch-size", "2048", "--ubatch-size", "512", "--n-gpu-layers", "999"),
+        *("--cache-type-k", "f16", "--cache-type-v", "f16", "--flash-attn", "auto"),
         *("--threads", "2", "--threads-batch", "2", "--cache-ram", "512", "--log-verbosity", "2"),
         *("--fit", "off", "--check-tensors", "--no-ui", "--no-slots", "--offline"),
     ]
+
+
+def test_several_gpus() -> None:
+    assert value_of("--tensor-split", replace(OPTIONS_SET, tensor_split=(24.0, 9.0))) == "24,9"
+    one = replace(OPTIONS_SET, main_gpu=1)
+    assert (value_of("--split-mode", one), value_of("--main-gpu", one)) == ("none", "1")
+    assert not {"--split-mode", "--main-gpu", "--tensor-split"} & set(flags())
 
 
 def test_the_files_beside_the_model() -> None:
@@ -137,3 +158,32 @@ def test_the_key_is_no_argument() -> None:
 )
 def test_the_environment_has_no_secrets_of_others(inherited: Mapping[str, str], kept: Mapping[str, str]) -> None:
     assert environment(inherited, api_key="secret") == {**DEFAULT_ENVIRONMENT, **kept, "LLAMA_API_KEY": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch", "words"),
+    [
+        (ModelKind(frozenset(), Pooling.RANK, whole=True), (4096, 4096), ["--embeddings", "--pooling", "rank"]),
+        (ModelKind(frozenset(), Pooling.LAST), (2048, 512), ["--embeddings", "--pooling", "last"]),
+    ],
+)
+def test_a_model_that_makes_vectors(kind: ModelKind, batch: tuple[int, int], words: list[str]) -> None:
+    """One that reads a text in one go needs a batch as large as the context."""
+    options = replace(OPTIONS_SET, kind=kind)
+    table = attributes(options, socket=SOCKET, api_key="secret")
+    assert (table["embedding"], table["pooling_type"]) == (True, kind.pooling)
+    assert (table["n_batch"], table["n_ubatch"]) == batch
+    assert " ".join(words) in " ".join(flags(options))
+
+
+@pytest.mark.parametrize(
+    ("scales", "cached"), [((), True), ((0.5,), True), ((0.0,), False), ((1.0, 1.0), False), ((1.0, 0.0), False)]
+)
+def test_nothing_is_cached_by_itself_where_adapters_vary(scales: tuple[float, ...], cached: bool) -> None:
+    options = replace(
+        OPTIONS_SET, adapters=tuple((Path(f"/{number}.gguf"), scale) for number, scale in enumerate(scales))
+    )
+    table = attributes(options, socket=SOCKET, api_key="secret")
+    assert (table["cache_ram_mib"], table.get("cache_prompt", True)) == ((512, True) if cached else (0, False))
+    assert ("--no-cache-prompt" not in flags(options)) is cached
+    assert value_of("--cache-ram", options) == ("512" if cached else "0")

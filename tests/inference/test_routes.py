@@ -1,81 +1,96 @@
-from typing import Any
-
 import pytest
 
-from podworker.errors import InvalidInput, UnknownRoute, WorkerError
-from podworker.inference.routes import CHAT, COMPLETIONS, MODELS, PARAMETERS, EngineRequest, read_request
+from podworker.inference.model_kind import Task
+from podworker.inference.routes import CHAT, EMBEDDINGS, MODELS, ROUTES, TOKENIZE, Route, find_route
 
-MESSAGES = [{"role": "user", "content": "Hi"}]
-UNKNOWN_ROUTES: list[object] = ["/slots", "/v1/embeddings", "/v1/models/../../props", "", None, 5, {}, [CHAT]]
-
-
-@pytest.mark.parametrize(
-    ("job_input", "request_"),
-    [
-        (
-            {"openai_route": CHAT, "openai_input": {"messages": MESSAGES}},
-            EngineRequest("POST", CHAT, {"messages": MESSAGES}, openai=True),
-        ),
-        (
-            {"openai_route": COMPLETIONS, "openai_input": {"prompt": "Hi", "top_k": 1}},
-            EngineRequest("POST", COMPLETIONS, {"prompt": "Hi", "top_k": 1}, openai=True),
-        ),
-        ({"openai_route": MODELS}, EngineRequest("GET", MODELS, None, openai=True)),
-        ({"openai_route": MODELS, "openai_input": {"a": 1}}, EngineRequest("GET", MODELS, None, openai=True)),
-        ({"messages": MESSAGES}, EngineRequest("POST", CHAT, {"messages": MESSAGES}, openai=False)),
-        (
-            {"prompt": "Hi", "mirostat": 2},  # what only llama.cpp knows passes through
-            EngineRequest("POST", COMPLETIONS, {"prompt": "Hi", "mirostat": 2}, openai=False),
-        ),
-        (  # the form is the route's; what else is there is a parameter
-            {"openai_route": CHAT, "openai_input": {"messages": MESSAGES}, "prompt": "Hi"},
-            EngineRequest("POST", CHAT, {"messages": MESSAGES}, openai=True),
-        ),
-    ],
+ALLOWED = {
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/rerank",
+    "/v1/models",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/tokenize",
+    "/detokenize",
+    "/apply-template",
+    "/infill",
+}
+ADMINISTRATION = (
+    *("/", "", "/health", "/metrics", "/props", "/slots", "/slots/0", "/slots/0?action=erase", "/lora-adapters"),
+    *("/tools", "/cors-proxy", "/models/load", "/models/unload", "/models/sse", "/v1/stream", "/v1/streams/lookup"),
+    *("/v1/chat/completions/control", "/completion", "/embedding", "/v1/audio/transcriptions", "/v1/systemone"),
 )
-def test_both_forms_become_a_request(job_input: dict[str, Any], request_: EngineRequest) -> None:
-    assert read_request(job_input) == request_
-
-
-@pytest.mark.parametrize(
-    ("stream", "expected"),
-    [({"stream": True}, True), ({"stream": False}, False), ({"stream": None}, False), ({}, False)],
-)
-def test_streams(stream: dict[str, Any], expected: bool) -> None:
-    assert read_request({"prompt": "Hi", **stream}).stream is expected
-    assert read_request({"openai_route": CHAT, "openai_input": {"messages": MESSAGES, **stream}}).stream is expected
-
-
-def test_a_request_without_a_body_is_no_stream() -> None:
-    assert not read_request({"openai_route": MODELS}).stream
-
-
-@pytest.mark.parametrize(
-    ("job_input", "error", "param", "message"),
-    [
-        (None, InvalidInput, "input", "allowed is an object"),
-        ("Hi", InvalidInput, "input", "allowed is an object"),
-        ([MESSAGES], InvalidInput, "input", "allowed is an object"),
-        ({}, InvalidInput, "input.prompt", "has neither messages nor prompt"),
-        ({"openai_input": {"messages": MESSAGES}}, InvalidInput, "input.prompt", "has neither messages nor prompt"),
-        ({"messages": MESSAGES, "prompt": "Hi"}, InvalidInput, "input.prompt", "has both messages and prompt"),
-        ({"openai_route": CHAT}, InvalidInput, "openai_input", "allowed is an object"),
-        ({"openai_route": CHAT, "openai_input": []}, InvalidInput, "openai_input", "allowed is an object"),
-        ({"openai_route": CHAT, "openai_input": {}}, InvalidInput, "messages", "is missing"),
-        ({"openai_route": COMPLETIONS, "openai_input": {}}, InvalidInput, "prompt", "is missing"),
-        ({"prompt": ""}, InvalidInput, "input.prompt", "allowed is text that is not empty"),
-        *(
-            ({"openai_route": route, "openai_input": {}}, UnknownRoute, "openai_route", "allowed is one of /v1/chat/")
-            for route in UNKNOWN_ROUTES
-        ),
-    ],
-)
-def test_what_is_no_request_is_refused(job_input: object, error: type[WorkerError], param: str, message: str) -> None:
-    with pytest.raises(error, match=message) as caught:
-        read_request(job_input)
-    assert type(caught.value) is error
-    assert caught.value.param == param
 
 
 def test_nothing_but_inference_can_be_reached() -> None:
-    assert {*PARAMETERS, MODELS} == {"/v1/chat/completions", "/v1/completions", "/v1/models"}
+    assert set(ROUTES) == ALLOWED
+    assert all(path == route.path for path, route in ROUTES.items())
+
+
+@pytest.mark.parametrize("path", ADMINISTRATION)
+def test_the_engines_administration_is_no_route(path: str) -> None:
+    for spelling in (path, f"/v1{path}", path.upper(), f"{path}?x=/v1/models", f"{path}#/v1/models"):
+        assert find_route(spelling) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/v1/chat/completions", CHAT),
+        ("/chat/completions", CHAT),
+        ("/v1/chat/completions?beta=true", CHAT),
+        ("/chat/completions?", CHAT),
+        ("/v1/models?a=/slots", MODELS),
+        ("/tokenize", TOKENIZE),
+        ("/v1/tokenize", TOKENIZE),
+        ("/embeddings", EMBEDDINGS),
+    ],
+)
+def test_a_route_with_the_version_and_without(path: str, route: Route) -> None:
+    assert find_route(path) is route
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "v1/models",
+        "/v1/models/",
+        "//v1/models",
+        "/v1//models",
+        "/v1/v1/models",
+        "/V1/models",
+        "/v1/Models",
+        "/v1/models ",
+        "/v1/models\n",
+        "/v1/models\x00",
+        "/v1/models/../../slots",
+        "/slots/../v1/models",
+        "/v1/./models",
+        "/v1/mode%6cs",
+        "/v1/models;x",
+        "/v1/models#x",
+        "/v2/models",
+        "http://engine/v1/models",
+        "/v1/models/SmolLM2",
+        *([], {}, None, 5, True, ["/v1/models"]),
+    ],
+)
+def test_any_other_spelling_is_no_route(path: object) -> None:
+    assert find_route(path) is None
+
+
+def test_what_can_stream_writes_text() -> None:
+    assert {route.path for route in ROUTES.values() if route.streams} == {
+        route.path for route in ROUTES.values() if route.task is Task.GENERATE
+    }
+
+
+def test_adapters_are_chosen_where_the_engine_reads_its_field() -> None:
+    assert {route.path for route in ROUTES.values() if route.adapters} == {
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/infill",
+    }

@@ -4,7 +4,7 @@ import pytest
 
 from podworker.models.gguf_header import Header, Value, read_header
 from podworker.models.hyperparameters import Hyperparameters
-from podworker.models.kv_cache import KvCache, kv_cache_of
+from podworker.models.kv_cache import KvCache, LayerCache, kv_cache_of
 from tests.gguf_files.demo import demo_model
 
 
@@ -16,8 +16,9 @@ def cache(architecture: str, **entries: Value) -> KvCache:
 
 
 def test_the_demo_model() -> None:
-    # 30 layers with 3 key-value heads of 64 numbers, keys and values, 2 bytes each.
-    assert kv_cache_of(Hyperparameters(read_header(demo_model()))) == KvCache(30 * 3 * (64 + 64) * 2)
+    found = kv_cache_of(Hyperparameters(read_header(demo_model())))
+    assert found == KvCache((LayerCache(3, 64, 64),) * 30)
+    assert found.bytes_per_token == 30 * 3 * (64 + 64) * 2
 
 
 def test_every_layer_and_head_counts() -> None:
@@ -31,8 +32,8 @@ def test_layers_without_heads_keep_nothing() -> None:
     assert cache("jamba", attention__head_count_kv=(0, 0, 0, 8, 0, 0, 0, 8)).bytes_per_token == 2 * 8 * 128 * 2
     assert cache("qwen3next", attention__head_count_kv=2).bytes_per_token == 2 * 2 * 128 * 2
     assert cache("kimi", attention__recurrent_layers=(1, 1, 1, 0) * 2).bytes_per_token == 2 * 16 * 128 * 2
-    assert cache("mamba2") == KvCache(0)
-    assert cache("bert", attention__causal=0) == KvCache(0)
+    assert cache("mamba2").size(4096) == 0
+    assert cache("bert", attention__causal=0).size(4096) == 0
 
 
 def test_shared_layers_count_once() -> None:
@@ -60,8 +61,11 @@ def test_layers_with_a_window_stop_growing(architecture: str, pattern: Value | N
     entries: dict[str, Value] = {} if pattern is None else {"attention__sliding_window_pattern": pattern}
     layer = 16 * 128 * 2
     found = cache(architecture, attention__sliding_window=512, **entries)
-    assert found == KvCache(full * layer, 512 if full < 8 else 0, (8 - full) * layer)
-    assert found.size(4096) == 4096 * full * layer + (512 * (8 - full) * layer if full < 8 else 0)
+    assert (found.bytes_per_token, found.window) == (full * layer, 512 if full < 8 else 0)
+    # The window holds the batch at work, too, in cells of 256.
+    assert found.size(4096) == (4096 * full + (512 + 512) * (8 - full)) * layer
+    assert found.size(4096, micro_batch=32) == (4096 * full + 768 * (8 - full)) * layer
+    assert found.size(300) == 512 * 8 * layer
 
 
 def test_heads_in_windows_have_a_size_of_their_own() -> None:
@@ -74,10 +78,47 @@ def test_heads_in_windows_have_a_size_of_their_own() -> None:
         attention__key_length_swa=128,
         attention__value_length_swa=128,
     )
-    assert found == KvCache(16 * 512 * 2, 512, 7 * 16 * 256 * 2)
+    assert found.layers == (LayerCache(16, 128, 128, windowed=True),) * 7 + (LayerCache(16, 256, 256),)
+
+
+@pytest.mark.parametrize(
+    ("type_k", "type_v", "bytes_of_a_head"),
+    [
+        ("f16", "f16", 512),
+        ("f32", "bf16", 768),
+        ("q8_0", "q8_0", 272),
+        ("q4_0", "iq4_nl", 144),
+        ("q5_1", "q4_1", 176),
+        ("q5_0", "f16", 344),
+    ],
+)
+def test_types_of_the_cache(type_k: str, type_v: str, bytes_of_a_head: int) -> None:
+    """128 numbers each of keys and values; blocks of 32 take 34 (q8_0), 18, 20, 22 or 24 bytes."""
+    found = cache("llama", attention__key_length=128, attention__value_length=128)
+    assert found.size(256, type_k=type_k, type_v=type_v) == 256 * 8 * 16 * bytes_of_a_head
+    assert found.takes(type_k, type_v)
+
+
+def test_heads_must_fill_the_blocks_of_a_type() -> None:
+    found = cache("llama", attention__key_length=80, attention__value_length=64)
+    assert not found.takes("q8_0", "f16")
+    assert found.takes("f16", "q8_0")
+
+
+def test_recurrent_layers_have_a_state_for_each_sequence() -> None:
+    ssm: dict[str, Value] = {"ssm__conv_kernel": 4, "ssm__inner_size": 2048, "ssm__state_size": 128}
+    mamba = cache("mamba2", **ssm, ssm__group_count=1)
+    assert mamba.size(256) == mamba.size(65_536) == 8 * (3 * (2048 + 2 * 128) + 128 * 2048) * 4
+    hybrid = cache("qwen3next", **ssm, ssm__group_count=16, attention__head_count_kv=2)
+    state = (3 * (2048 + 2 * 16 * 128) + 128 * 2048) * 4
+    assert hybrid.size(256) == 6 * state + 2 * 256 * 2 * 128 * 2
+    assert cache("rwkv7", wkv__head_size=64, token_shift_count=2).size(256) == 8 * (2 * 1024 + 1024 * 64) * 4
+    lfm = cache("lfm2", shortconv__l_cache=3, attention__head_count_kv=(0, 0, 8, 0, 0, 8, 0, 8))
+    assert lfm.size(256) == 5 * 1024 * 2 * 4 + 3 * 256 * 8 * 128 * 2
+    assert cache("kimi-linear", kda__head_dim=128, ssm__conv_kernel=4, attention__head_count_kv=0).layers[0].state
 
 
 @pytest.mark.parametrize("hostile", [-1, 1 << 63, 0, 3.5, "x", (1, 2), (float("nan"),) * 8])
 @pytest.mark.parametrize("key", ["block_count", "nextn_predict_layers", "attention__head_count", "embedding_length"])
 def test_nonsense_is_no_crash(key: str, hostile: Value) -> None:
-    assert cache("gemma3", **{"attention__sliding_window": 512, key: hostile}).bytes_per_token >= 0
+    assert cache("gemma3", **{"attention__sliding_window": 512, key: hostile}).size(4096) >= 0

@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from podworker.models.kv_cache import KvCache
+from podworker.models.compute_buffer import ComputeBuffer
+from podworker.models.kv_cache import KvCache, LayerCache
 from podworker.models.metadata import ModelInfo
 from podworker.models.validator import validate
+from podworker.models.weights import Weights
 from tests.gguf_files.demo import demo_model
 from tests.gguf_files.tiny import CONTEXT, LAYERS, TOKENS, WIDTH, TinyModel, llama, text, u32
 
@@ -25,7 +27,11 @@ def test_the_demo_model() -> None:
         vocabulary=49_152,
         quantization="Q4_1",
         chat_template=True,
-        kv_cache=KvCache(23_040),
+        pooling_type=None,
+        classifier=False,
+        kv_cache=KvCache((LayerCache(3, 64, 64),) * 30),
+        weights=Weights((2_216_448,) * 30, 30_081_024, 30_081_024 + 576 * 4),
+        compute_buffer=ComputeBuffer(3 * 1536 + 5 * 576, 9, 49_152),
     )
 
 

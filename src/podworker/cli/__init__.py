@@ -7,7 +7,7 @@ import click
 
 from podworker.errors import WorkerError
 
-COMMANDS = ("serve", "dev", "demo", "call", "config", "errors", "models")
+COMMANDS = ("serve", "dev", "demo", "call", "chat", "config", "errors", "models")
 
 
 class Commands(click.Group):
@@ -43,4 +43,5 @@ def main() -> None:
       podworker demo                  one chat, from start to end
       podworker dev                   RunPod's API on this machine, until you stop it
       podworker call "Hello"          send it a job
+      podworker chat                  talk to the model in the terminal
     """

@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from podworker.configuration import Settings
 from podworker.models.integrity import Condition
 from podworker.models.inventory import Entry
 from podworker.models.metadata import ModelInfo
@@ -44,8 +43,8 @@ def _last_use(entry: Entry) -> str:
     return f"{duration_text(max(0, time.time() - entry.last_use))} ago" if entry.last_use else "-"
 
 
-def facts(info: ModelInfo, settings: Settings) -> dict[str, Any]:
-    """What a model's file says about it, and the memory for its context, for programs."""
+def facts(info: ModelInfo) -> dict[str, Any]:
+    """What a model's file says about it, for programs."""
     return {
         "files": [str(path) for path in info.files],
         "size": info.size,
@@ -60,13 +59,12 @@ def facts(info: ModelInfo, settings: Settings) -> dict[str, Any]:
         "vocabulary": info.vocabulary,
         "chat_template": info.chat_template,
         "kv_cache_bytes_per_token": info.kv_cache.bytes_per_token,
-        "kv_cache_bytes": settings.slots * info.kv_cache.size(settings.context_length),
     }
 
 
-def fact_table(info: ModelInfo, settings: Settings) -> RenderableType:
+def fact_table(info: ModelInfo) -> RenderableType:
     """The same, for people."""
-    all_facts = facts(info, settings)
+    all_facts = facts(info)
     shown = {
         **all_facts,
         "files": "\n".join(all_facts["files"]),
@@ -76,8 +74,6 @@ def fact_table(info: ModelInfo, settings: Settings) -> RenderableType:
         "context_length": f"{info.context_length:,} tokens" if info.context_length else None,
         "chat_template": "yes" if info.chat_template else "no: it cannot chat",
         "kv_cache_bytes_per_token": size_text(info.kv_cache.bytes_per_token),
-        "kv_cache_bytes": f"{size_text(all_facts['kv_cache_bytes'])} for {settings.slots} slots (SLOTS) of "
-        f"{settings.context_length:,} tokens (CONTEXT_LENGTH)",
     }
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in shown.items():
@@ -85,4 +81,4 @@ def fact_table(info: ModelInfo, settings: Settings) -> RenderableType:
     return table
 
 
-_LABELS = {"kv_cache_bytes_per_token": "KV cache per token", "kv_cache_bytes": "KV cache in all"}
+_LABELS = {"kv_cache_bytes_per_token": "KV cache per token"}

@@ -94,9 +94,9 @@ def show(model: str | None, *, as_json: bool) -> None:
     settings = _settings(log=False)
     info = validate(_path(settings, model))
     if as_json:
-        _print_json(model_tables.facts(info, settings))
+        _print_json(model_tables.facts(info))
         return
-    _draw(model_tables.fact_table(info, settings))
+    _draw(model_tables.fact_table(info))
 
 
 @command.command(name="check")

@@ -42,6 +42,11 @@ def local_model_store() -> Path:
     return machine.cache_folder() / "podworker" / _STORE_NAME
 
 
+def warm_prompts_folder(settings: Settings) -> Path:
+    """The folder that keeps the states of warm prompts."""
+    return settings.warm_prompts_folder or machine.volume() / "podworker-warm-prompts"
+
+
 def hf_home(settings: Settings) -> Path:
     """Where Hugging Face's tools keep their files, by their own rules."""
     return settings.hf_home or machine.cache_folder() / "huggingface"
@@ -52,17 +57,22 @@ def hf_hub_cache(settings: Settings) -> Path:
     return settings.hf_hub_cache or hf_home(settings) / "hub"
 
 
-def gpu_layers(settings: Settings) -> int | str:
-    """Layers on the GPU: a number, or "all"."""
-    return "all" if settings.gpu_layers is None else settings.gpu_layers
+def _with_the_model(_: Settings) -> str:
+    """What is chosen once the model's file is known: see `podworker models show --fit`."""
+    return "auto"
 
 
 AUTOMATIC = {
     "model_name": model_name,
     "model_store": model_store,
+    "warm_prompts_folder": warm_prompts_folder,
     "hf_home": hf_home,
     "hf_hub_cache": hf_hub_cache,
-    "gpu_layers": gpu_layers,
+    "context_length": _with_the_model,
+    "slots": _with_the_model,
+    "gpu_layers": _with_the_model,
+    "cache_type_k": _with_the_model,
+    "cache_type_v": _with_the_model,
     "threads": threads,
     "prompt_cache_mb": prompt_cache_mb,
 }

@@ -10,6 +10,7 @@ _TEXTS = {
     "uri": "an http:// or https:// address without user name, password, `?` or `#`",
     "path": "a path",
     "password": "text (secret)",
+    "proportions": "numbers with commas between them, not all 0",
 }
 
 

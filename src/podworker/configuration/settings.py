@@ -7,21 +7,23 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
     SecretStr,
+    StringConstraints,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from podworker.configuration.problems import explain
-from podworker.configuration.sources import ArgumentSource, EnvironmentSource, FileSource, Source, Sourced
+from podworker.configuration.sources import Source, Sourced, layered
 from podworker.errors import InvalidSettings
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*")
@@ -37,12 +39,29 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _not_all_nothing(value: str) -> str:
+    if not any(float(part) for part in value.split(",")):
+        raise ValueError("one part is above 0")
+    return value
+
+
 def _lower_case(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
 WebAddress = Annotated[str, AfterValidator(_web_address), WithJsonSchema({"type": "string", "format": "uri"})]
 Scheduler = Annotated[Literal["podworker", "sdk"], BeforeValidator(_lower_case)]
+ModelTask = Annotated[Literal["auto", "generate", "embed", "rerank"], BeforeValidator(_lower_case)]
+CacheType = Annotated[
+    Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"], BeforeValidator(_lower_case)
+]
+Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_lower_case)]
+Proportions = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(,[0-9]+(\.[0-9]+)?)*$", max_length=1000),
+    AfterValidator(_not_all_nothing),
+    WithJsonSchema({"type": "string", "format": "proportions"}),
+]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)]
 
 
@@ -68,13 +87,13 @@ def setting(
     return Field(default, description=description, json_schema_extra={"group": group}, ge=ge, gt=gt, le=le)
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of one worker, checked and frozen.
 
     Constructing it reads the environment and `podworker.toml` below the given arguments. See `load_settings`.
     """
 
-    model_config = SettingsConfigDict(
+    model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, validate_default=False, hide_input_in_errors=True
     )
 
@@ -98,34 +117,80 @@ class Settings(BaseSettings):
     lora: str | None = setting(
         "Model",
         None,
-        "LoRA adapters, named like MODEL and separated by commas; `:0.5` behind one is its scale, otherwise 1.",
+        "LoRA adapters, named like MODEL and separated by commas; `:0.5` behind one is its scale, otherwise 1. A "
+        "request chooses one as its `model`, by the last part of its name here without `.gguf`; with the scale 0 it "
+        "acts on no other request.",
+    )
+    model_task: ModelTask = setting(
+        "Model",
+        "auto",
+        "What the model is served for: `generate` (write text), `embed` or `rerank`. `auto`: what its file says. "
+        "`embed` lets a model that writes text answer `/v1/embeddings`, too; that costs memory for the vocabulary's "
+        "scores of a whole batch.",
     )
     draft_model: str | None = setting(
         "Model",
         None,
         "A small model with the same vocabulary that drafts tokens for the large one to check, named like MODEL.",
     )
-    context_length: int = setting(
+    context_length: int | None = setting(
         "Model",
-        4096,
-        "Tokens, prompt plus answer, that each request may use.",
+        None,
+        "Tokens, prompt plus answer, that each request may use. Unset: as many as the memory allows (docs/memory.md).",
         ge=64,
         le=10_000_000,
     )
 
-    slots: int = setting(
+    slots: int | None = setting(
         "Engine",
-        8,
-        "Requests decoded at the same time; also the number of jobs that the worker takes at once.",
+        None,
+        "Requests decoded at the same time; also the number of jobs that the worker takes at once. Unset: as many as "
+        "the memory allows, at most 8 (docs/memory.md).",
         ge=1,
         le=256,
     )
     gpu_layers: int | None = setting(
         "Engine",
         None,
-        "Layers of the model to keep on the GPU. Unset: all.",
+        "Layers of the model to keep on the GPU; the output counts as one. Unset: as many as fit.",
         ge=0,
         le=10_000,
+    )
+    cache_type_k: CacheType | None = setting(
+        "Engine",
+        None,
+        "How the keys of the KV cache are stored. Unset: like CACHE_TYPE_V, else f16, or q8_0 where the model does not "
+        "fit on the GPU otherwise.",
+    )
+    cache_type_v: CacheType | None = setting(
+        "Engine",
+        None,
+        "How the values of the KV cache are stored. Unset: like CACHE_TYPE_K. Types of less than 16 bits need flash "
+        "attention.",
+    )
+    flash_attention: Switch = setting(
+        "Engine",
+        "auto",
+        "Flash attention, which needs less memory for long contexts. auto: where the GPU and the model allow it.",
+    )
+    gpu_memory_reserve_mb: int = setting(
+        "Engine",
+        1024,
+        "MiB of each GPU to leave free: for CUDA itself, and for what it allocates while it computes.",
+        ge=0,
+        le=1_000_000,
+    )
+    tensor_split: Proportions | None = setting(
+        "Engine",
+        None,
+        "How much of the model each GPU gets, such as 3,1. Unset: by their free memory.",
+    )
+    main_gpu: int | None = setting(
+        "Engine",
+        None,
+        "The one GPU to use, counted from 0. Unset: all.",
+        ge=0,
+        le=127,
     )
     batch_size: int = setting(
         "Engine",
@@ -166,6 +231,109 @@ class Settings(BaseSettings):
         "How often a crashed engine is started again within 10 minutes before the worker gives up and ends.",
         ge=0,
         le=1000,
+    )
+    engine_stuck_seconds: float = setting(
+        "Engine",
+        120,
+        "Seconds without a finished batch after which the engine counts as stuck, and as crashed: it is killed and "
+        "started again. Raise it where one image, or one batch of BATCH_SIZE tokens, takes longer than this.",
+        gt=0,
+        le=86_400,
+    )
+
+    default_temperature: float | None = setting(
+        "Requests",
+        None,
+        "The `temperature` of requests that give none. Unset: the model's own advice, else llama.cpp's default.",
+        ge=0,
+        le=2,
+    )
+    default_top_p: float | None = setting(
+        "Requests", None, "The `top_p` of requests that give none. Unset: as for DEFAULT_TEMPERATURE.", ge=0, le=1
+    )
+    default_top_k: int | None = setting(
+        "Requests",
+        None,
+        "The `top_k` of requests that give none; 0 turns it off. Unset: as for DEFAULT_TEMPERATURE.",
+        ge=0,
+        le=1_000_000,
+    )
+    default_min_p: float | None = setting(
+        "Requests", None, "The `min_p` of requests that give none. Unset: as for DEFAULT_TEMPERATURE.", ge=0, le=1
+    )
+    default_repeat_penalty: float | None = setting(
+        "Requests",
+        None,
+        "The `repeat_penalty` of requests that give none; 1 turns it off. Unset: as for DEFAULT_TEMPERATURE.",
+        ge=0.01,
+        le=100,
+    )
+    default_presence_penalty: float | None = setting(
+        "Requests", None, "The `presence_penalty` of requests that give none. Unset: 0.", ge=-2, le=2
+    )
+    default_frequency_penalty: float | None = setting(
+        "Requests", None, "The `frequency_penalty` of requests that give none. Unset: 0.", ge=-2, le=2
+    )
+    default_seed: int | None = setting(
+        "Requests",
+        None,
+        "The `seed` of requests that give none: the same request gets the same answer. Unset: a random one each time.",
+        ge=0,
+        le=4_294_967_295,
+    )
+    default_max_tokens: int | None = setting(
+        "Requests",
+        None,
+        "Tokens that an answer may have where the request does not say. Unset: MAX_TOKENS_LIMIT.",
+        ge=1,
+        le=10_000_000,
+    )
+    max_tokens_limit: int | None = setting(
+        "Requests",
+        None,
+        "Tokens that an answer may have at most; a request for more is refused. Unset: what the context leaves.",
+        ge=1,
+        le=10_000_000,
+    )
+    n_limit: int = setting(
+        "Requests",
+        128,
+        "Answers that one request may ask for: `n` times the number of its prompts. `n` alone is at most SLOTS.",
+        ge=1,
+        le=10_000,
+    )
+    grammars: bool = setting(
+        "Requests",
+        default=True,
+        description="Let requests bring grammars, and patterns in their JSON schemas. An ambiguous one can keep the "
+        "engine busy for ever with one token, until it is taken for stuck and started again: turn them off where you "
+        "do not trust whoever sends requests.",
+    )
+    image_urls: bool = setting(
+        "Requests",
+        default=False,
+        description="Let requests name images by http and https addresses, which the engine then fetches. Whoever may "
+        "send requests can reach what the worker can reach. Unset: images come inside the request.",
+    )
+
+    warm_prompts: SecretStr | None = setting(
+        "Warm prompts",
+        None,
+        "Prompts with which many requests begin, such as a long system prompt: each is ready in every slot before the "
+        "first job. A JSON list, or the path of a file that holds one; see docs/warm-prompts.md.",
+    )
+    warm_prompts_folder: Path | None = setting(
+        "Warm prompts",
+        None,
+        "The folder that keeps the state of each, so that the next worker does not compute it again; all workers of an "
+        "endpoint share it. Unset: `podworker-warm-prompts` on the network volume, else in the user's cache folder.",
+    )
+    warm_prompts_max_gb: float = setting(
+        "Warm prompts",
+        10,
+        "GB (10^9 bytes) that the folder may hold. To make room, the least recently used states are deleted.",
+        gt=0,
+        le=1_000_000,
     )
 
     model_store: Path | None = setting(
@@ -340,27 +508,17 @@ class Settings(BaseSettings):
     runpod_api_key: SecretStr | None = setting(
         "Client",
         None,
-        "The RunPod API key that `podworker call` sends.",
+        "The RunPod API key that `podworker call` and `podworker chat` send.",
     )
 
     _origins: dict[str, Source] = PrivateAttr(default_factory=dict)
 
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - see load_settings
+        super().__init__(**layered(type(self).model_fields, arguments))
+
     def origin(self, name: str) -> Source:
         """Where the value of the setting `name` came from."""
         return self._origins.get(name, Source.DEFAULT)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The layers, the strongest first: our own, which remember where each value came from."""
-        del env_settings, dotenv_settings, file_secret_settings
-        return ArgumentSource(settings_cls, init_settings()), EnvironmentSource(settings_cls), FileSource(settings_cls)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -371,6 +529,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             failures = error.errors(include_url=False, include_input=False)
         else:
+            _agree(settings)
             settings._origins = {name: item.source for name, item in given.items()}  # noqa: SLF001 - our own instance
             return settings
         # Raised out here, so that pydantic's error, which holds the values and so the secrets, is not its context.
@@ -392,6 +551,20 @@ class Settings(BaseSettings):
         if refused:
             raise ValueError("not as declared")
         return value
+
+
+def _agree(settings: Settings) -> None:
+    """Check settings against each other.
+
+    Raises:
+        InvalidSettings: Two of them cannot both hold.
+    """
+    default, limit = settings.default_max_tokens, settings.max_tokens_limit
+    if default is not None and limit is not None and default > limit:
+        raise InvalidSettings(
+            f"DEFAULT_MAX_TOKENS is {default}, more than MAX_TOKENS_LIMIT, which is {limit}. Lower the first or raise "
+            "the second."
+        )
 
 
 def load_settings(**arguments: Any) -> Settings:  # noqa: ANN401 - each setting has its own type, which pydantic checks

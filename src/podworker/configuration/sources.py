@@ -2,15 +2,10 @@
 
 import os
 import tomllib
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
-
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from podworker.errors import InvalidSettings
 
@@ -37,60 +32,39 @@ class Sourced:
     place: str  # for error messages, such as "SLOTS (environment)"
 
 
-class _Layer(PydanticBaseSettingsSource):
-    """A source that gives every value together with where it came from."""
+def layered(names: Iterable[str], arguments: Mapping[str, object]) -> dict[str, Sourced]:
+    """Every value that is given, from the strongest source that gives it: arguments, environment, file.
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """One value, its name, and that it needs no decoding (pydantic-settings asks each source for this form)."""
-        del field
-        return dict(self.values()).get(field_name), field_name, False
+    Args:
+        names: The settings that there are.
+        arguments: Values that the program passes itself, known or not.
 
-    def __call__(self) -> dict[str, Any]:
-        return dict(self.values())
-
-    @abstractmethod
-    def values(self) -> Iterator[tuple[str, Sourced]]:
-        """The settings that this layer gives, by name."""
+    Raises:
+        InvalidSettings: The file cannot be read, or is no TOML.
+    """
+    return {**_of_file(), **_of_environment(names), **_of_arguments(arguments)}
 
 
-class ArgumentSource(_Layer):
-    """Values that the program passes itself."""
-
-    def __init__(self, settings_cls: type[BaseSettings], arguments: Mapping[str, object]) -> None:
-        super().__init__(settings_cls)
-        self._arguments = arguments
-
-    def values(self) -> Iterator[tuple[str, Sourced]]:
-        """Every argument, known or not."""
-        for name, value in self._arguments.items():
-            yield name, Sourced(value, Source.ARGUMENT, f"{name} (argument)")
+def _of_arguments(arguments: Mapping[str, object]) -> dict[str, Sourced]:
+    return {name: Sourced(value, Source.ARGUMENT, f"{name} (argument)") for name, value in arguments.items()}
 
 
-class EnvironmentSource(_Layer):
-    """Environment variables: the settings' names in upper case, and nothing else."""
+def _of_environment(names: Iterable[str]) -> dict[str, Sourced]:
+    """Every setting whose variable holds more than white space (web forms and `$(cat key)` add some)."""
+    variables = {name: os.environ.get(name.upper(), "").strip() for name in names}
+    return {
+        name: Sourced(value, Source.ENVIRONMENT, f"{name.upper()} (environment)")
+        for name, value in variables.items()
+        if value
+    }
 
-    def values(self) -> Iterator[tuple[str, Sourced]]:
-        """Every setting whose variable holds more than white space (web forms and `$(cat key)` add some)."""
-        for name in self.settings_cls.model_fields:
-            variable = name.upper()
-            if value := os.environ.get(variable, "").strip():
-                yield name, Sourced(value, Source.ENVIRONMENT, f"{variable} (environment)")
 
-
-class FileSource(_Layer):
-    """The TOML file."""
-
-    def values(self) -> Iterator[tuple[str, Sourced]]:
-        """Every key of the file, known or not.
-
-        Raises:
-            InvalidSettings: The file cannot be read, or is no TOML.
-        """
-        path = settings_file()
-        if path is None:
-            return
-        for name, value in _read(path).items():
-            yield name, Sourced(value, Source.FILE, f"{name} ({path})")
+def _of_file() -> dict[str, Sourced]:
+    """Every key of the TOML file, known or not."""
+    path = settings_file()
+    if path is None:
+        return {}
+    return {name: Sourced(value, Source.FILE, f"{name} ({path})") for name, value in _read(path).items()}
 
 
 def settings_file() -> Path | None:

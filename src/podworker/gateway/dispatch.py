@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -37,6 +37,20 @@ class Channel(Protocol):
 
     async def progress(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Send how far the job is; a failure of this harms nobody."""
+
+
+@dataclass(frozen=True)
+class ChunksOnly:
+    """A channel for who wants the chunks, and no progress."""
+
+    post: Callable[[Any], Awaitable[None]]
+
+    async def chunk(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Hand it on."""
+        await self.post(value)
+
+    async def progress(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Drop it."""
 
 
 async def dispatch(

@@ -13,6 +13,9 @@ SHOWN_CHARACTERS = 80
 DESCRIBED_FAULTS = 1000
 """More faults than this are counted, not described: it would take seconds, and nobody reads them."""
 
+Path = tuple[int | str, ...]
+"""The steps to a field of an input: names and positions."""
+
 _ALLOWED: Mapping[str, str] = {
     "string_type": "text",
     "string_too_short": "text of at least {min_length} characters",
@@ -46,31 +49,37 @@ _ALLOWED: Mapping[str, str] = {
 """What is allowed, by pydantic's type of the error, with the names of its context. Others keep pydantic's words."""
 
 
-def invalid_input(error: ValidationError, value: Any, *, prefix: str) -> InvalidInput:  # noqa: ANN401 - any JSON value
+def invalid_input(error: ValidationError, given: Any, *, prefix: str) -> InvalidInput:  # noqa: ANN401 - any JSON value
     """All that is wrong with an input: each field once, what it got, what is allowed.
 
     Args:
         error: What pydantic found.
-        value: The input.
+        given: What was validated.
         prefix: The path of what was validated; empty where its fields are the client's own.
     """
+    return refusal(faults(error, given), prefix=prefix)
+
+
+def faults(error: ValidationError, given: Any) -> dict[Path, str]:  # noqa: ANN401 - any JSON value
+    """What is wrong with each field, by its path in what was validated."""
     if (count := error.error_count()) > DESCRIBED_FAULTS:
-        return InvalidInput(f"{count} values are wrong. Check the form of the request.", param=prefix or None)
-    faults: dict[tuple[int | str, ...], list[Mapping[str, Any]]] = {}
+        return {(): f"{count} values are wrong. Check the form of the request"}
+    details: dict[Path, list[Mapping[str, Any]]] = {}
     for detail in error.errors(include_url=False):
-        faults.setdefault(_path(value, detail), []).append(detail)
+        details.setdefault(_path(given, detail), []).append(detail)
     # A fault inside a field says more than that the field is of none of its other types.
-    outer = {path[:length] for path in faults for length in range(len(path))}
-    sentences = {_name(prefix, path): _fault(details) for path, details in faults.items() if path not in outer}
-    message = "; ".join(f"{name}: {fault}" for name, fault in sentences.items())
-    return InvalidInput(f"{message}.", param=next(iter(sentences)))
+    outer = {path[:length] for path in details for length in range(len(path))}
+    return {path: _fault(found) for path, found in details.items() if path not in outer}
 
 
-def _name(prefix: str, path: Sequence[int | str]) -> str:
-    return ".".join([*filter(None, [prefix]), *(str(step) for step in path)])
+def refusal(faults: Mapping[Path, str], *, prefix: str) -> InvalidInput:
+    """The error that says all of these faults."""
+    sentences = {".".join([*filter(None, [prefix]), *map(str, path)]): fault for path, fault in faults.items()}
+    message = "; ".join(f"{name}: {fault}" if name else fault for name, fault in sentences.items())
+    return InvalidInput(message if message.endswith("?") else f"{message}.", param=next(iter(sentences)) or None)
 
 
-def _path(value: Any, detail: Mapping[str, Any]) -> tuple[int | str, ...]:  # noqa: ANN401
+def _path(given: Any, detail: Mapping[str, Any]) -> Path:  # noqa: ANN401
     """Where in the input a fault is: pydantic's location without the names of types that it puts into it.
 
     The input itself tells which steps are names of types: those that lead nowhere, or to another value than the one at
@@ -78,13 +87,13 @@ def _path(value: Any, detail: Mapping[str, Any]) -> tuple[int | str, ...]:  # no
     """
     location = detail["loc"]
     location, missing = (location[:-1], location[-1:]) if detail["type"] == "missing" else (location, ())
-    found = next((path for path, end in _walks(value, location) if end == detail["input"]), None)
+    found = next((path for path, end in _walks(given, location) if end == detail["input"]), None)
     if found is None:  # a key is at fault, or a validator of the user's own changed the value
-        found = max((path for path, _ in _walks(value, location)), key=len, default=())
+        found = max((path for path, _ in _walks(given, location)), key=len, default=())
     return (*found, *missing)
 
 
-def _walks(value: Any, steps: Sequence[int | str]) -> Iterator[tuple[tuple[int | str, ...], Any]]:  # noqa: ANN401
+def _walks(value: Any, steps: Sequence[int | str]) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401
     """All ways to follow a location through a value, with their ends; those that follow more steps come first."""
     if not steps:
         yield (), value
@@ -99,10 +108,13 @@ def _walks(value: Any, steps: Sequence[int | str]) -> Iterator[tuple[tuple[int |
 
 def _fault(details: Sequence[Mapping[str, Any]]) -> str:
     """What is wrong with one field; several details are the types of a union, of which none fits."""
-    if details[0]["type"] == "missing":
-        return "is missing"
-    if details[0]["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return "is not known here; leave it out"
+    match details[0]["type"]:
+        case "missing":
+            return "is missing"
+        case "refused":
+            return str(details[0]["msg"])
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return "is not known here; leave it out"
     allowed = dict.fromkeys(_allowed(detail) for detail in details)
     return f"got {shown(details[0]['input'])}, allowed is {' or '.join(allowed)}"
 
@@ -118,5 +130,10 @@ def _allowed(detail: Mapping[str, Any]) -> str:
 
 def shown(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """A wrong value as an error names it: its JSON text, shortened."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+    text = ""
+    # Piece by piece: the whole may be megabytes, or too deep for one go.
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+        text += piece[: SHOWN_CHARACTERS + 1]
+        if len(text) > SHOWN_CHARACTERS:
+            return f"{text[:SHOWN_CHARACTERS]}…"
+    return text

@@ -1,6 +1,6 @@
 """The engine as the worker sees it: started, asked, watched, started again after a crash.
 
-STARTING ──▶ READY ──▶ CRASHED ──▶ STARTING …      a loaded engine crashed; a new one is started
+STARTING ──▶ READY ──▶ CRASHED ──▶ STARTING …      a loaded engine crashed or was stuck; a new one is started
     │          │          └──────▶ STOPPED         …too often
     └──────────┴─────────────────▶ STOPPED         stopped, or the model could not be loaded
 """
@@ -9,13 +9,12 @@ import asyncio
 import contextlib
 import logging
 import shutil
-import time
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from podworker.errors import EngineCrashed, EngineError, EngineUnavailable, ModelLoadFailed
+from podworker.inference.crash_budget import CrashBudget
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.engine_process import EngineProcess
 from podworker.inference.socket_folder import make_socket_folder
@@ -30,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 0.02
 """Between two questions whether the engine is ready; one costs it nothing measurable."""
-RESTART_WINDOW_SECONDS = 600.0
-"""Crashes longer ago than this no longer count."""
 READY_WAIT_SECONDS = 120.0
 """How long a request waits for an engine that is being started again."""
 EXIT_NOTICE_SECONDS = 1.0
@@ -56,14 +53,26 @@ class Engine:
         options: What to start it with.
         start_timeout: Seconds it may take to load the model.
         restarts: How many crashes within 10 minutes are answered with a new start.
+        stuck_after: Seconds without a finished batch after which it counts as stuck, which is a crash.
+        on_ready: Prepares each engine that has loaded, before any request. It lets `aiohttp.ClientError` through, which
+            means that the engine failed.
     """
 
-    def __init__(self, options: EngineOptions, *, start_timeout: float, restarts: int) -> None:
+    def __init__(
+        self,
+        options: EngineOptions,
+        *,
+        start_timeout: float,
+        restarts: int,
+        stuck_after: float,
+        on_ready: "Callable[[EngineClient], Coroutine[Any, Any, None]] | None" = None,
+    ) -> None:
         self.state = EngineState.STOPPED
         self._options = options
         self._start_timeout = start_timeout
-        self._restarts = restarts
-        self._crashes: deque[float] = deque()
+        self._budget = CrashBudget(restarts)
+        self._stuck_after = stuck_after
+        self._on_ready = on_ready
         self._lives = 0
         self._directory = make_socket_folder()
         self._process: EngineProcess | None = None
@@ -74,6 +83,12 @@ class Engine:
     def pid(self) -> int | None:
         """The engine's process id, or None while there is none."""
         return self._process.pid if self._process else None
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """Whether the last process ended for want of memory; False while it runs."""
+        process = self._process
+        return process is not None and process.exited.done() and process.ran_out_of_memory
 
     def launch(self) -> None:
         """Start the process and return at once. Needs no event loop; call it from the main thread.
@@ -86,7 +101,7 @@ class Engine:
         self.state = EngineState.STARTING
 
     async def loaded(self) -> None:
-        """Wait until the launched process has loaded the model.
+        """Wait until the launched process has loaded the model. Requests can be sent from then on.
 
         Raises:
             ModelLoadFailed: It ended, or was too slow and was ended; the message has llama.cpp's own reason.
@@ -101,18 +116,19 @@ class Engine:
                 f"The model {self._options.model.name} was not loaded within {self._start_timeout:g} s. "
                 "Use a smaller model or a faster disk, or raise ENGINE_START_TIMEOUT_SECONDS."
             ) from None
-        await self._connect(self._process)
-        self.state = EngineState.READY
-        self._ready.set()
+        self._client = await self._connect(self._process)
+        if await self._prepared(self._client):
+            self.state = EngineState.READY
+            self._ready.set()
 
     async def supervise(self) -> None:
-        """Start a crashed engine again, for as long as this runs.
+        """Start a crashed or stuck engine again, for as long as this runs.
 
         Raises:
-            EngineError: It crashed too often.
+            EngineError: It crashed too often, or is stuck and cannot be ended.
         """
         while (process := self._process) is not None:
-            await asyncio.wrap_future(process.exited)
+            await self._until_down(process)
             if self.state is EngineState.STOPPED:
                 return
             self._ready.clear()
@@ -132,7 +148,7 @@ class Engine:
             process.terminate()
             if not await _ends_within(process, TERMINATION_SECONDS):
                 process.kill()
-                await asyncio.wrap_future(process.exited)
+                await _ends_within(process, TERMINATION_SECONDS)
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     @contextlib.asynccontextmanager
@@ -169,8 +185,8 @@ class Engine:
                 never_sent = isinstance(error, aiohttp.ClientConnectorError)
                 if not (never_sent and isinstance(explained, EngineCrashed)):
                     raise explained from error
-                if self._client is client:  # the request can wait for the next engine
-                    self._ready.clear()
+                if self.state is EngineState.READY and self._client is client:
+                    self._ready.clear()  # the request can wait for the next engine
 
     async def _available(self) -> "EngineClient":
         try:
@@ -195,23 +211,57 @@ class Engine:
         phases.mark("engine start")
         phases.mark("model load")
 
-    async def _connect(self, process: EngineProcess) -> None:
+    async def _connect(self, process: EngineProcess) -> "EngineClient":
         # Imported here: it takes longer to import than the engine takes to start, and `launch` must not wait for it.
         from podworker.inference.engine_client import EngineClient  # noqa: PLC0415
 
         await self._close_client()
-        self._client = EngineClient(process)
+        return EngineClient(process)
+
+    async def _prepared(self, client: "EngineClient") -> bool:
+        """Let `on_ready` do its work. If the engine fails under it, it is ended, and the next one does without."""
+        import aiohttp  # noqa: PLC0415 - see `_connect`
+
+        if self._on_ready is None:
+            return True
+        down = asyncio.create_task(self._until_down(client.process))
+        preparing = asyncio.create_task(self._on_ready(client))
+        try:
+            await asyncio.wait([preparing, down], return_when=asyncio.FIRST_COMPLETED)
+            if preparing.done():
+                await preparing
+                return True
+            await down
+        except aiohttp.ClientError:
+            if not await _ends_within(client.process, EXIT_NOTICE_SECONDS):
+                client.process.kill("it failed as it was prepared")
+        finally:
+            preparing.cancel()
+            down.cancel()
+            await asyncio.wait([preparing, down])
+        self._on_ready = None
+        logger.warning("The engine failed as it was prepared for its first job; the next one is not prepared")
+        return False
+
+    async def _until_down(self, process: EngineProcess) -> None:
+        from podworker.inference.engine_watch import until_down  # noqa: PLC0415 - see `_connect`
+
+        if self._client is None or self._client.process is not process:  # it never got ready, and ends
+            await asyncio.wrap_future(process.exited)
+            return
+        try:
+            await until_down(self._client, stuck_after=self._stuck_after)
+        except EngineError:
+            self._give_up()
+            await self._close_client()  # the requests that run must not wait for it
+            raise
 
     def _count_crash(self, process: EngineProcess) -> None:
-        now = time.monotonic()
-        self._crashes.append(now)
-        while now - self._crashes[0] > RESTART_WINDOW_SECONDS:
-            self._crashes.popleft()
-        if len(self._crashes) > self._restarts:
+        if not self._budget.spend():
             self._give_up()
             raise EngineError(
-                f"The engine crashed {len(self._crashes)} times within {RESTART_WINDOW_SECONDS / 60:g} minutes; last: "
-                f"{process.failure()}. The worker gives up. ENGINE_RESTARTS sets how often it starts the engine again."
+                f"The engine crashed {self._budget}; last: {process.failure()}. The worker gives up. "
+                "ENGINE_RESTARTS sets how often it starts the engine again."
             )
         logger.error("The engine crashed (%s) and is started again", process.failure())
 
@@ -228,7 +278,9 @@ class Engine:
 
 def crashed() -> EngineCrashed:
     """The error for a request whose engine died under it."""
-    return EngineCrashed("The engine crashed while it ran this request, and is started again. Send the request again.")
+    return EngineCrashed(
+        "The engine crashed or hung while it ran this request, and is started again. Send the request again."
+    )
 
 
 async def _explain(process: EngineProcess, error: Exception) -> EngineError:

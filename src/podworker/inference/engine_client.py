@@ -29,6 +29,11 @@ class EngineClient:
         """Send a request and return the response once its head is here; closing the response ends the request."""
         return await self._session.request(method, path, json=body)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, and can send nothing more."""
+        return self._session.closed
+
     async def close(self) -> None:
         """End all requests."""
         await self._session.close()

@@ -35,26 +35,53 @@ def _become(program: list[str]) -> NoReturn:
         sys.exit(f"ENGINE_BINARY {program[0]} cannot be run: {error.strerror}")
 
 
+def _tensor_split(module: Any, text: str) -> list[float]:  # noqa: ANN401 - a module without types
+    """A number for each GPU there may be."""
+    parts = [float(part) for part in text.split(",")]
+    return parts + [0.0] * (len(module.CommonParams().tensor_split) - len(parts))
+
+
+_FLASH_ATTENTION = {"auto": "AUTO", "on": "ENABLED", "off": "DISABLED"}
+
 _CONVERTED: dict[str, Callable[[Any, Any], object]] = {
     "model_alias": lambda _, names: set(names),
+    "cache_type_k": lambda module, name: getattr(module.ggml_type, f"GGML_TYPE_{name.upper()}"),
+    "cache_type_v": lambda module, name: getattr(module.ggml_type, f"GGML_TYPE_{name.upper()}"),
+    "flash_attn_type": lambda module, name: getattr(
+        module.llama_flash_attn_type, f"LLAMA_FLASH_ATTN_TYPE_{_FLASH_ATTENTION[name]}"
+    ),
+    "split_mode": lambda module, name: getattr(module.llama_split_mode, f"LLAMA_SPLIT_MODE_{name.upper()}"),
+    "tensor_split": _tensor_split,
     "lora_adapters": lambda module, pairs: [module.CommonAdapterLoraInfo(path, scale) for path, scale in pairs],
+    "pooling_type": lambda module, name: getattr(module.llama_pooling_type, f"LLAMA_POOLING_TYPE_{name.upper()}"),
     "speculative.types": lambda module, names: [getattr(module.common_speculative_type, name) for name in names],
 }
 """Attributes whose values JSON does not have, and how they are made, with the module `xllamacpp`."""
 
 
-def _serve(attributes: dict[str, Any]) -> NoReturn:
-    """Run the built-in engine until standard input ends."""
-    import xllamacpp  # noqa: PLC0415 - an engine program does not need it
+def common_params(module: Any, attributes: dict[str, Any]) -> Any:  # noqa: ANN401 - a module without types
+    """The built-in engine's `CommonParams`.
 
-    params = xllamacpp.CommonParams()
+    Args:
+        module: `xllamacpp`.
+        attributes: JSON values by dotted attribute.
+    """
+    params = module.CommonParams()
     for path, value in attributes.items():
         *parents, name = path.split(".")
         owner = params
         for parent in parents:
             owner = getattr(owner, parent)
         convert = _CONVERTED.get(path)
-        setattr(owner, name, convert(xllamacpp, value) if convert else value)
+        setattr(owner, name, convert(module, value) if convert else value)
+    return params
+
+
+def _serve(attributes: dict[str, Any]) -> NoReturn:
+    """Run the built-in engine until standard input ends."""
+    import xllamacpp  # noqa: PLC0415 - an engine program does not need it
+
+    params = common_params(xllamacpp, attributes)
     try:
         _server = xllamacpp.Server(params)
     except RuntimeError:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from podworker.inference.model_kind import GENERATES, ModelKind
+from podworker.inference.model_names import vary
+
 Value: TypeAlias = str | int | bool | list[str] | list[tuple[str, float]]
 
 
@@ -27,8 +30,19 @@ class EngineOptions:
     projector: Path | None = None
     draft: Path | None = None
     adapters: tuple[tuple[Path, float], ...] = ()
+    kind: ModelKind = GENERATES
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    flash_attention: str = "auto"
+    main_gpu: int | None = None
+    tensor_split: tuple[float, ...] | None = None
     binary: Path | None = None
     verbose: bool = False
+
+    @property
+    def adapters_vary(self) -> bool:
+        """Whether requests can differ in which adapters act on them."""
+        return vary([scale for _, scale in self.adapters])
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,11 @@ MICRO_BATCH = 512
 DRAFT_TYPE = "COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE"
 """llama.cpp's name for drafting by a second model. `llama-server` takes it for granted where there is --model-draft."""
 
+
+def _listed(split: tuple[float, ...] | None) -> str | None:
+    return ",".join(f"{part:g}" for part in split) if split else None
+
+
 OPTIONS: tuple[Option, ...] = (
     _valued("--model", "model.path", lambda o: str(o.model)),
     _valued("--mmproj", "mmproj.path", lambda o: str(o.projector) if o.projector else None),
@@ -66,12 +85,25 @@ OPTIONS: tuple[Option, ...] = (
     # does not pass over theirs. Measured, 8 streams on two cores: 176 tokens/s, against 150 with one cache for all.
     _valued("--ctx-size", "n_ctx", lambda o: o.context_length * o.slots),
     _switch("kv_unified", on=False, flags=("--no-kv-unified",)),
-    _valued("--batch-size", "n_batch", lambda o: o.batch_size),
-    _valued("--ubatch-size", "n_ubatch", lambda o: min(o.batch_size, MICRO_BATCH)),
+    _valued("--batch-size", "n_batch", lambda o: o.context_length if o.kind.whole else o.batch_size),
+    _valued(
+        "--ubatch-size", "n_ubatch", lambda o: o.context_length if o.kind.whole else min(o.batch_size, MICRO_BATCH)
+    ),
+    Option("embedding", ("--embeddings",), lambda o: True if o.kind.pooling else None),
+    _valued("--pooling", "pooling_type", lambda o: o.kind.pooling),
     _valued("--n-gpu-layers", "n_gpu_layers", lambda o: o.gpu_layers),
+    _valued("--cache-type-k", "cache_type_k", lambda o: o.cache_type_k),
+    _valued("--cache-type-v", "cache_type_v", lambda o: o.cache_type_v),
+    _valued("--flash-attn", "flash_attn_type", lambda o: o.flash_attention),
+    _valued("--split-mode", "split_mode", lambda o: None if o.main_gpu is None else "none"),
+    _valued("--main-gpu", "main_gpu", lambda o: o.main_gpu),
+    _valued("--tensor-split", "tensor_split", lambda o: _listed(o.tensor_split)),
     _valued("--threads", "cpuparams.n_threads", lambda o: o.threads),
     _valued("--threads-batch", "cpuparams_batch.n_threads", lambda o: o.threads),
-    _valued("--cache-ram", "cache_ram_mib", lambda o: o.prompt_cache_mb),
+    # The cache does not know which adapters acted on a prompt, and a request that names none takes over what a slot
+    # holds of others. So where that varies, nothing is cached, but in slots for requests that name theirs.
+    _valued("--cache-ram", "cache_ram_mib", lambda o: 0 if o.adapters_vary else o.prompt_cache_mb),
+    Option("cache_prompt", ("--no-cache-prompt",), lambda o: False if o.adapters_vary else None),
     _valued("--log-verbosity", "verbosity", lambda o: 3 if o.verbose else 2),
     # llama.cpp's own fitting reads the vocabulary twice; layers and context are known here.
     _switch("fit_params", on=False, flags=("--fit", "off")),
@@ -101,12 +133,14 @@ DEFAULT_ENVIRONMENT = {
 def attributes(options: EngineOptions, *, socket: Path, api_key: str) -> dict[str, Value]:
     """The options as dotted attributes of `xllamacpp.CommonParams`."""
     table = {option.attribute: value for option in OPTIONS if (value := option.value(options)) is not None}
-    return {**table, "hostnames": [str(socket)], "api_keys": [api_key], "model_alias": [options.alias]}
+    slots = f"{socket.parent}/"  # where a slot's state is saved; llama.cpp puts file names right behind it
+    named = {"hostnames": [str(socket)], "api_keys": [api_key], "model_alias": [options.alias]}
+    return {**table, **named, "slot_save_path": slots}
 
 
 def arguments(options: EngineOptions, *, socket: Path) -> list[str]:
     """The options as `llama-server` arguments. The key is not among them: everybody can read a process's arguments."""
-    words = ["--host", str(socket), "--alias", options.alias]
+    words = ["--host", str(socket), "--alias", options.alias, "--slot-save-path", str(socket.parent)]
     for option in OPTIONS:
         value = option.value(options)
         if value is None:

@@ -24,6 +24,11 @@ engine_log = logging.getLogger("podworker.engine")
 # llama.cpp's log lines start with a time stamp and a level: `0.00.020.608 E gguf_init_from_reader: …`.
 _LINE = re.compile(r"^[\d.]+ (?P<level>[DIWE]) (?P<text>.*)$")
 
+# How llama.cpp, ggml, CUDA and the C++ library say it.
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|insufficient memory|cannot allocate memory|(failed|unable) to allocate|bad_alloc", re.IGNORECASE
+)
+
 
 class EngineProcess:
     """A started engine. `exited` holds its exit code once it is gone; it never outlives this process.
@@ -45,6 +50,9 @@ class EngineProcess:
         self._loaded = False
         self._load_error: str | None = None
         self._last_words: str | None = None
+        self._memory_words = False
+        self._killed = False
+        self._killed_because: str | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "podworker.inference.engine_main"],
             stdin=subprocess.PIPE,
@@ -83,12 +91,29 @@ class EngineProcess:
         """Ask it to end (SIGTERM)."""
         self._process.terminate()
 
-    def kill(self) -> None:
-        """End it now (SIGKILL)."""
+    def kill(self, because: str | None = None) -> None:
+        """End it now (SIGKILL).
+
+        Args:
+            because: What `failure` is to say.
+        """
+        self._killed = True
+        self._killed_because = because
         self._process.kill()
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """Whether it ended for want of memory. It must have ended.
+
+        It said so, or was killed by somebody else than the worker: in a container that is the kernel, for its memory.
+        """
+        killed_by_kernel = self.exited.result(timeout=0) == -signal.SIGKILL and not self._killed
+        return self._memory_words or killed_by_kernel
 
     def failure(self) -> str:
         """Why it ended, in llama.cpp's own words where it left any. It must have ended."""
+        if self._killed_because:
+            return self._killed_because
         code = self.exited.result(timeout=0)
         ended = f"ended with {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         words = self._load_error or self._last_words
@@ -98,6 +123,7 @@ class EngineProcess:
         """The model is loaded: what was logged until now is not why this process will end."""
         self._loaded = True
         self._load_error = self._last_words = None
+        self._memory_words = False
 
     def _send_command(self, options: EngineOptions) -> None:
         program = [str(options.binary), *engine_options.arguments(options, socket=self.socket)]
@@ -128,6 +154,9 @@ class EngineProcess:
 
     def _keep(self, line: str) -> None:
         found = _LINE.match(line)
+        is_error = found is None or found["level"] == "E"
+        if is_error and not self._loaded and _OUT_OF_MEMORY.search(line):
+            self._memory_words = True
         if found is None:  # an abort's last words come without a time stamp
             self._last_words = line
         elif found["level"] == "E" and not self._loaded and self._load_error is None:

@@ -1,26 +1,31 @@
 """The built-in handler: a GGUF language model."""
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 from podworker.configuration import Settings, automatic
-from podworker.errors import WorkerError
+from podworker.errors import ModelLoadFailed, ModelTooLarge
 from podworker.gateway.handler import Handler
 from podworker.gateway.job import Job
 from podworker.gateway.stream import Stream
-from podworker.inference import answers
-from podworker.inference.engine import Engine, crashed
+from podworker.inference.engine import Engine
 from podworker.inference.engine_options import EngineOptions
-from podworker.inference.routes import MODELS, EngineRequest, read_request
+from podworker.inference.exchange import Exchange
+from podworker.inference.memory import MemoryPlan, plan_memory
+from podworker.inference.model_kind import model_kind
+from podworker.inference.model_names import ModelNames
+from podworker.inference.parameter_manager import ParameterManager
+from podworker.inference.prompt_cache import PromptCache, prompt_cache
 from podworker.models.model_set import ModelSet, fetch_models, find_models
 from podworker.monitoring import phases
 
 logger = logging.getLogger(__name__)
 
-ALL_LAYERS = 999
-"""More than any model has; llama.cpp puts on the GPU what there is."""
+_SMALLER = (
+    "It ran out of memory. Set CONTEXT_LENGTH or SLOTS lower, or GPU_MEMORY_RESERVE_MB higher; or take a smaller "
+    "quantization, or a machine with more memory."
+)
 
 
 class LanguageModel(Handler):
@@ -28,7 +33,10 @@ class LanguageModel(Handler):
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
+        self._exchange: Exchange | None = None
         self._models: ModelSet | None = None
+        self._prompts: PromptCache | None = None
+        self._plan: MemoryPlan | None = None
         self._settings: Settings | None = None
 
     @property
@@ -43,19 +51,32 @@ class LanguageModel(Handler):
         Raises:
             StartupError: There is no such model, or its file is damaged.
         """
-        self.concurrency = settings.slots
         self._settings = settings
         models = find_models(settings)
         if models is not None:
-            self._launch_engine(models, settings)
+            self._launch_engine(models, settings, plan_memory(settings, models))
 
-    def _launch_engine(self, models: ModelSet, settings: Settings) -> None:
-        self._models = models
-        options = engine_options(settings, models)
+    def _launch_engine(self, models: ModelSet, settings: Settings, plan: MemoryPlan) -> None:
+        self._models, self._plan = models, plan
+        logger.info("Memory: %s", plan.reason)
+        self.concurrency = plan.slots
+        options = engine_options(settings, models, plan)
+        manager = ParameterManager(
+            settings,
+            context_length=options.context_length,
+            slots=options.slots,
+            images=options.projector is not None,
+        )
+        self._prompts = prompt_cache(settings, options)
         self._engine = Engine(
-            options, start_timeout=settings.engine_start_timeout_seconds, restarts=settings.engine_restarts
+            options,
+            start_timeout=settings.engine_start_timeout_seconds,
+            restarts=settings.engine_restarts,
+            stuck_after=settings.engine_stuck_seconds,
+            on_ready=self._prompts.warm if self._prompts else None,
         )
         self._engine.launch()
+        self._exchange = Exchange(self._engine, manager, ModelNames.of(settings, options.alias), options.kind)
         logger.info("Loading %s with %d slots of %d tokens", options.alias, options.slots, options.context_length)
 
     async def start(self) -> None:
@@ -66,9 +87,35 @@ class LanguageModel(Handler):
         """
         if self._engine is None:
             assert self._settings is not None, "launch comes first"  # noqa: S101
-            self._launch_engine(await fetch_models(self._settings), self._settings)
+            models = await fetch_models(self._settings)
+            self._launch_engine(models, self._settings, await asyncio.to_thread(plan_memory, self._settings, models))
             phases.mark("model")
-        await self.engine.loaded()
+        try:
+            await self.engine.loaded()
+        except ModelLoadFailed as error:
+            if not self.engine.ran_out_of_memory:
+                raise
+            await self._load_smaller(error)
+
+    async def _load_smaller(self, error: ModelLoadFailed) -> None:
+        """Once more, with less memory, after the engine ran out of it.
+
+        Raises:
+            ModelLoadFailed: That did not help, or the settings leave nothing to choose.
+        """
+        assert self._settings is not None, "launch comes first"  # noqa: S101
+        assert self._models is not None, "launch comes first"  # noqa: S101
+        try:
+            plan = await asyncio.to_thread(plan_memory, self._settings, self._models, failed=self._plan)
+        except ModelTooLarge:
+            raise ModelLoadFailed(f"{error.message} {_SMALLER}") from error
+        logger.warning("The engine ran out of memory; it is tried once more with less. %s", error.message)
+        await self._stop_engine()
+        self._launch_engine(self._models, self._settings, plan)
+        try:
+            await self.engine.loaded()
+        except ModelLoadFailed as again:
+            raise ModelLoadFailed(f"{again.message} {_SMALLER}") from again
 
     async def watch(self) -> None:
         """Start a crashed engine again, until it crashed too often."""
@@ -76,78 +123,40 @@ class LanguageModel(Handler):
 
     async def stop(self) -> None:
         """End the engine."""
-        if self._engine is not None:
-            await self._engine.stop()
+        await self._stop_engine()
         if self._models is not None:
             self._models.release()
 
+    async def _stop_engine(self) -> None:
+        if self._prompts is not None:
+            await self._prompts.close()
+        if self._engine is not None:
+            await self._engine.stop()
+
     async def run(self, job: Job) -> Any | Stream:  # noqa: ANN401 - see Handler
         """Answer one job by the engine."""
-        request = read_request(job.input)
-        if not request.stream:
-            return await self._answer(request)
-        if request.openai:
-            return Stream(self._raw_events(request), merge=answers.join_events)
-        return Stream(self._objects(request), merge=answers.join_objects)
-
-    async def _answer(self, request: EngineRequest) -> Any:  # noqa: ANN401 - any JSON value
-        async with self.engine.request(request.method, request.path, request.body) as response:
-            answer = await response.json()
-            if not response.ok:
-                raise answers.engine_error(answer, param=request.prompt_field)
-        if request.path == MODELS:  # the engine adds its own list, in another form
-            return {"object": "list", "data": answer["data"]}
-        return answer
-
-    async def _events(self, request: EngineRequest) -> AsyncGenerator[str, None]:
-        """The answer's server-sent events, but for the one that ends it.
-
-        Raises:
-            EngineCrashed: It did not end as it should: the engine died, and the connection looks like a clean end.
-        """
-        async with self.engine.request(request.method, request.path, request.body) as response:
-            if not response.ok:
-                raise answers.engine_error(await response.json(), param=request.prompt_field)
-            async for event in answers.events(response.content.iter_any()):
-                if event == answers.DONE:
-                    return
-                if answers.is_error(event):
-                    raise answers.engine_error(answers.event_data(event), param=request.prompt_field)
-                yield event
-        raise crashed()
-
-    async def _raw_events(self, request: EngineRequest) -> AsyncGenerator[str, None]:
-        """Server-sent events as OpenAI's clients expect them; a failure is told in the stream, too."""
-        begun = False
-        try:
-            async with aclosing(self._events(request)) as events:
-                async for event in events:
-                    begun = True
-                    yield event
-        except WorkerError as error:
-            if begun:  # else the job's own error comes first
-                yield answers.error_event(error)
-            raise
-        yield answers.DONE
-
-    async def _objects(self, request: EngineRequest) -> AsyncGenerator[dict[str, Any], None]:
-        async with aclosing(self._events(request)) as events:
-            async for event in events:
-                yield answers.event_data(event)
+        assert self._exchange is not None, "launch comes first"  # noqa: S101
+        return await self._exchange.run(job.input)
 
 
-def engine_options(settings: Settings, models: ModelSet) -> EngineOptions:
+def engine_options(settings: Settings, models: ModelSet, plan: MemoryPlan) -> EngineOptions:
     """The engine's options for these settings and model files on this machine."""
     return EngineOptions(
         model=models.model.path,
         projector=models.projector.path if models.projector else None,
         draft=models.draft.path if models.draft else None,
         adapters=tuple((adapter.found.path, adapter.scale) for adapter in models.adapters),
+        kind=model_kind(settings, models.model.description),
         alias=settings.model_name or models.model.path.stem,
-        context_length=settings.context_length,
-        slots=settings.slots,
+        context_length=plan.context_length,
+        slots=plan.slots,
         batch_size=settings.batch_size,
-        gpu_layers=ALL_LAYERS if settings.gpu_layers is None else settings.gpu_layers,
+        gpu_layers=plan.gpu_layers,
+        cache_type_k=plan.cache_type_k,
+        cache_type_v=plan.cache_type_v,
+        flash_attention=plan.flash_attention,
+        main_gpu=plan.main_gpu,
+        tensor_split=plan.tensor_split,
         threads=automatic.threads(settings),
         prompt_cache_mb=automatic.prompt_cache_mb(settings),
         binary=settings.engine_binary,

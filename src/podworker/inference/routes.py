@@ -1,92 +1,104 @@
-"""What a job asks of the language model: from its input to a request to the engine."""
+"""The routes that a job can reach: an allow-list. The engine has more, some of them its administration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from pydantic import ValidationError
-
-from podworker.errors import InvalidInput, UnknownRoute
-from podworker.gateway.validation import invalid_input, shown
-from podworker.inference.parameters import ChatParameters, CompletionParameters, SamplingParameters
-
-CHAT = "/v1/chat/completions"
-COMPLETIONS = "/v1/completions"
-MODELS = "/v1/models"
-
-PARAMETERS: Mapping[str, type[SamplingParameters]] = {CHAT: ChatParameters, COMPLETIONS: CompletionParameters}
-"""Everything that a job can reach with a body. The engine has more routes, some of them its administration."""
+from podworker.inference import protocols
+from podworker.inference.model_kind import Task
+from podworker.inference.protocols import Protocol
 
 
-@dataclass(frozen=True)
-class EngineRequest:
-    """A checked request to the engine."""
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One route of the engine.
 
-    method: str
-    path: str
-    body: Mapping[str, Any] | None
-    openai: bool
-    """The client speaks OpenAI's protocol: a stream is raw server-sent events, not objects."""
-
-    @property
-    def prompt_field(self) -> str:
-        """The path of what the model is to read, as errors name it: OpenAI's clients know nothing of `input`."""
-        field = "messages" if self.path == CHAT else "prompt"
-        return field if self.openai else f"input.{field}"
-
-    @property
-    def stream(self) -> bool:
-        """Whether the answer comes in chunks."""
-        return bool(self.body and self.body.get("stream"))
-
-
-def read_request(job_input: Any) -> EngineRequest:  # noqa: ANN401 - any JSON value
-    """Read a job's input, in either of its forms.
-
-    - `{"openai_route": "/v1/chat/completions", "openai_input": {…}}`, as RunPod passes an OpenAI client's request on;
-    - `{"messages": […], …}` (a chat) or `{"prompt": "…", …}` (text to continue), with sampling parameters beside it.
-
-    Raises:
-        InvalidInput: Something in it is wrong; the message names each field.
+    Attributes:
+        path: Where it is at the engine.
+        protocol: Whose clients use it.
+        prompt: The field that holds what the model is to read; empty where there is none.
+        task: What the model must be able to do; None for what every model can.
+        streams: Whether the answer can come in chunks.
+        adapters: Whether a request can choose among LoRA adapters: whether the engine reads its `lora` there.
+        method: The engine's HTTP method; GET has no body.
     """
-    if not isinstance(job_input, dict):
-        raise InvalidInput(f"input: got {shown(job_input)}, allowed is an object.", param="input")
-    if "openai_route" in job_input:
-        return _openai_request(job_input)
-    return _plain_request(job_input)
+
+    path: str
+    protocol: Protocol = protocols.LLAMA
+    prompt: str = ""
+    task: Task | None = None
+    streams: bool = False
+    adapters: bool = False
+    method: str = "POST"
 
 
-def _openai_request(job_input: dict[str, Any]) -> EngineRequest:
-    route = job_input["openai_route"]
-    if route == MODELS:
-        return EngineRequest("GET", MODELS, None, openai=True)
-    if not isinstance(route, str) or route not in PARAMETERS:
-        known = ", ".join([*PARAMETERS, MODELS])
-        raise UnknownRoute(f"openai_route: got {shown(route)}, allowed is one of {known}.", param="openai_route")
-    body = job_input.get("openai_input")
-    if not isinstance(body, dict):
-        raise InvalidInput(f"openai_input: got {shown(body)}, allowed is an object.", param="openai_input")
-    return EngineRequest("POST", route, _checked(route, body, prefix=""), openai=True)
+CHAT = Route(
+    path="/v1/chat/completions",
+    protocol=protocols.OPENAI,
+    prompt="messages",
+    task=Task.GENERATE,
+    streams=True,
+    adapters=True,
+)
+COMPLETIONS = Route(
+    path="/v1/completions",
+    protocol=protocols.OPENAI,
+    prompt="prompt",
+    task=Task.GENERATE,
+    streams=True,
+    adapters=True,
+)
+RESPONSES = Route(
+    path="/v1/responses",
+    protocol=protocols.RESPONSES,
+    prompt="input",
+    task=Task.GENERATE,
+    streams=True,
+    adapters=True,
+)
+EMBEDDINGS = Route(path="/v1/embeddings", protocol=protocols.OPENAI, prompt="input", task=Task.EMBED)
+RERANK = Route(path="/v1/rerank", prompt="documents", task=Task.RERANK)
+MODELS = Route(path="/v1/models", protocol=protocols.OPENAI, method="GET")
+# The engine translates Anthropic's requests to OpenAI's field by field; of other fields, such as `lora`, it takes none.
+MESSAGES = Route(path="/v1/messages", protocol=protocols.ANTHROPIC, prompt="messages", task=Task.GENERATE, streams=True)
+COUNT_TOKENS = Route(path="/v1/messages/count_tokens", protocol=protocols.ANTHROPIC, prompt="messages")
+TOKENIZE = Route(path="/tokenize", prompt="content")
+DETOKENIZE = Route(path="/detokenize", prompt="tokens")
+APPLY_TEMPLATE = Route(path="/apply-template", prompt="messages")
+INFILL = Route(path="/infill", prompt="input_prefix", task=Task.GENERATE, streams=True, adapters=True)
+
+_ALL = (
+    CHAT,
+    COMPLETIONS,
+    RESPONSES,
+    EMBEDDINGS,
+    RERANK,
+    MODELS,
+    MESSAGES,
+    COUNT_TOKENS,
+    TOKENIZE,
+    DETOKENIZE,
+    APPLY_TEMPLATE,
+    INFILL,
+)
+ROUTES: Mapping[str, Route] = {route.path: route for route in _ALL}
+"""By the path that a client asks for."""
 
 
-def _plain_request(job_input: dict[str, Any]) -> EngineRequest:
-    match "messages" in job_input, "prompt" in job_input:
-        case True, True:
-            raise InvalidInput("input: has both messages and prompt. Send one of them.", param="input.prompt")
-        case False, False:
-            raise InvalidInput(
-                "input: has neither messages nor prompt. Send messages for a chat, or prompt for text to continue.",
-                param="input.prompt",
-            )
-        case is_chat, _:
-            route = CHAT if is_chat else COMPLETIONS
-            return EngineRequest("POST", route, _checked(route, job_input, prefix="input"), openai=False)
+def _without_version(path: str) -> str:
+    return path.removeprefix("/v1")
 
 
-def _checked(route: str, body: dict[str, Any], *, prefix: str) -> dict[str, Any]:
-    """The body as it came, once its parameters are known to be good."""
-    try:
-        PARAMETERS[route].model_validate(body)
-    except ValidationError as error:
-        raise invalid_input(error, body, prefix=prefix) from None
-    return body
+_SPELLINGS: Mapping[str, Route] = {
+    **{_without_version(path): route for path, route in ROUTES.items()},
+    **{f"/v1{_without_version(path)}": route for path, route in ROUTES.items()},
+}
+"""Every route with `/v1` and without it: clients differ in whether their base address ends with it."""
+
+
+def find_route(path: object) -> Route | None:
+    """The route that a client means, or None.
+
+    What follows a `?` is not looked at: some clients send `?beta=true`. Otherwise the spelling must be exact. The
+    engine is only ever asked for a path of the table.
+    """
+    return _SPELLINGS.get(path.partition("?")[0]) if isinstance(path, str) else None

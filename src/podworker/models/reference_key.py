@@ -32,7 +32,8 @@ def reference_key(reference: ModelReference, role: Role, settings: Settings) -> 
         parts.append(settings.aws_endpoint_url)
     if reference.quantization == AUTO:
         memory = sum(gpu.total_bytes for gpu in machine.gpus()) or machine.memory_limit()
-        parts += [memory, settings.context_length, settings.slots]
+        parts += [memory, settings.context_length, settings.slots, settings.gpu_memory_reserve_mb, settings.main_gpu]
+        parts += [settings.cache_type_k, settings.cache_type_v]
     return json.dumps(parts)
 
 

@@ -6,7 +6,8 @@ nothing. `fetch_model` does the rest.
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from podworker.configuration import Settings, automatic
@@ -14,6 +15,7 @@ from podworker.errors import InvalidModelFile, ModelNotFound
 from podworker.models.choice import MODEL, Role
 from podworker.models.demo import demo_model
 from podworker.models.hub_cache import find_in_cache
+from podworker.models.metadata import ModelInfo, read_model
 from podworker.models.reference import AUTO, ModelReference, parse_reference
 from podworker.models.reference_key import reference_key
 from podworker.models.room import model_room
@@ -26,7 +28,7 @@ logger = logging.getLogger(__name__)
 GB = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FoundModel:
     """A model that can be loaded."""
 
@@ -35,6 +37,13 @@ class FoundModel:
     origin: str
     """Where it was found, for people."""
     use: Use | None = None
+    info: ModelInfo | None = field(default=None, compare=False, repr=False)
+    """What its header says, where that was read to check it; else see `description`."""
+
+    @cached_property
+    def description(self) -> ModelInfo:
+        """What its header says."""
+        return self.info or read_model(self.path)
 
     def release(self) -> None:
         """The model is used no longer: it may be evicted."""
@@ -154,8 +163,7 @@ class Finder:
                 "on Hugging Face, such as Qwen/Qwen2.5-0.5B-Instruct-GGUF.",
                 param=self._setting,
             )
-        validate(path)
-        return FoundModel(path.absolute(), "its path")
+        return FoundModel(path.absolute(), "its path", info=validate(path))
 
     def _in_cache(self, hub: Path, origin: str, reference: ModelReference, *, partial: bool) -> FoundModel | None:
         if reference.kind != "hub":
@@ -165,16 +173,16 @@ class Finder:
             paths = find_in_cache(hub, reference, role=self._role, room=room, partial=partial)
             if not paths:
                 return None
-            validate(paths[0])
+            info = validate(paths[0])
         except InvalidModelFile as error:  # not ours to repair
             logger.warning("%s has a bad file, and is passed over: %s", origin, error)
             return None
-        return _found(FoundModel(paths[0], origin), reference)
+        return _found(FoundModel(paths[0], origin, info=info), reference)
 
     def _room(self, hub: Path, reference: ModelReference) -> int | None:
         """For `:auto`, the bytes that the model may have: what its context needs stands in any of its files."""
         paths = find_in_cache(hub, replace(reference, quantization=None), role=self._role, partial=False)
-        return model_room(self._settings, validate(paths[0]).kv_cache) if paths else None
+        return model_room(self._settings, validate(paths[0])) if paths else None
 
     def _in_stores(self, reference: ModelReference) -> FoundModel | None:
         key = self.key(reference)

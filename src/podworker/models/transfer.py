@@ -8,8 +8,7 @@ from pathlib import Path
 from podworker.configuration import Settings
 from podworker.models.choice import Role
 from podworker.models.downloader import TransferOptions, download
-from podworker.models.hyperparameters import Hyperparameters
-from podworker.models.kv_cache import kv_cache_of
+from podworker.models.metadata import describe
 from podworker.models.progress import OnProgress, Progress, shown
 from podworker.models.reference import AUTO, ModelReference
 from podworker.models.remote import list_remote
@@ -51,7 +50,7 @@ async def _room(reference: ModelReference, settings: Settings, role: Role) -> in
         return None
     files = await list_remote(replace(reference, quantization=None), settings, role=role)
     header = await read_remote_header(files[0], settings)
-    return model_room(settings, kv_cache_of(Hyperparameters(header)))
+    return model_room(settings, describe([header]))
 
 
 def _both(show: OnProgress, report: Report) -> OnProgress:

@@ -1,0 +1,1 @@
+"""What a request may hold, route by route: checked before the engine sees it."""
