@@ -7,6 +7,9 @@ message is one plain sentence or two that tell the reader what to do.
     WorkerError
     ├── InvalidInput                 the request is wrong: the client must change it
     │   ├── UnknownRoute
+    │   ├── JobNotFound
+    │   ├── RequestTooLarge
+    │   ├── AccessDenied             the API key is wrong or missing
     │   ├── UnknownModel
     │   └── ContextLengthExceeded
     ├── HandlerFailed                the handler raised something else
@@ -15,6 +18,8 @@ message is one plain sentence or two that tell the reader what to do.
     ├── InvalidOutput                the handler returned what cannot be posted
     │   └── ResultTooLarge
     ├── StorageFailed                the bucket did not take a large result
+    ├── WorkerLoading                the worker is not ready yet
+    ├── WorkerBusy                   as many jobs run and wait as may
     ├── WorkerStopping               the worker is shutting down
     ├── DeliveryFailed               the platform did not take a result
     │   └── ResultRefused
@@ -23,6 +28,7 @@ message is one plain sentence or two that tell the reader what to do.
     │   └── EngineUnavailable
     └── StartupError                 the worker cannot start: its operator must change something
         ├── InvalidSettings
+        ├── AddressUnavailable       the HTTP door cannot listen on its port
         ├── InvalidModelReference
         ├── ModelNotFound
         ├── InvalidModelFile         damaged, incomplete, or no GGUF file
@@ -119,6 +125,27 @@ class UnknownModel(InvalidInput):
     status = 404
 
 
+class JobNotFound(InvalidInput):
+    """There is no job of this id here, or not any more."""
+
+    code = "job_not_found"
+    status = 404
+
+
+class RequestTooLarge(InvalidInput):
+    """The body of the request is larger than `MAX_BODY_MB`."""
+
+    code = "request_too_large"
+    status = 413
+
+
+class AccessDenied(InvalidInput):
+    """The API key is wrong or missing."""
+
+    code = "invalid_api_key"
+    status = 401
+
+
 class ContextLengthExceeded(InvalidInput):
     """The prompt has more tokens than the context holds."""
 
@@ -161,6 +188,23 @@ class StorageFailed(WorkerError):
 
     code = "storage_failed"
     status = 502
+    retryable = True
+
+
+class WorkerLoading(WorkerError):
+    """The worker has started and still loads; it answers soon."""
+
+    code = "worker_loading"
+    status = 503
+    retryable = True
+
+
+class WorkerBusy(WorkerError):
+    """All slots are taken, and `QUEUE_LIMIT` jobs wait for one."""
+
+    code = "worker_busy"
+    type = "rate_limit_error"
+    status = 429
     retryable = True
 
 
@@ -225,6 +269,12 @@ class ModelNotFound(StartupError):
     """No model is configured, or its file is not there."""
 
     code = "model_not_found"
+
+
+class AddressUnavailable(StartupError):
+    """The port is taken, or may not be used."""
+
+    code = "address_unavailable"
 
 
 class InvalidModelReference(StartupError):

@@ -31,7 +31,7 @@ JSON object:
 | key | meaning |
 |---|---|
 | `code` | what happened, for programs; it never changes |
-| `type` | OpenAI's kind: `invalid_request_error`, the request has to change; `server_error`, it does not |
+| `type` | OpenAI's kind: `invalid_request_error`, the request has to change; `server_error`, it does not; `rate_limit_error`, later |
 | `message` | what happened and what to do, for people; it may change |
 | `param` | the path of the field at fault, or `null`; the first one, where `message` names several |
 | `retryable` | whether the same request may succeed if it is sent again |
@@ -55,8 +55,8 @@ if error["retryable"]:
 | raises anything else | `handler_failed`, with the exception's type and text |
 | returns or yields `{"error": …}`, as in RunPod's SDK | `handler_error`, or what an object there says of itself |
 
-An `error` that is an object keeps its `code`, `type`, `message`, `param`, `retryable` and `status`. What a handler returns
-beside `error` is the job's output.
+An `error` that is an object keeps its `code`, `type`, `message`, `param`, `retryable` and `status`. What a handler
+returns beside `error` is the job's output.
 
 With `refresh_worker=True`, or a class whose `refresh_worker` is true, RunPod replaces the worker after the job: for
 errors after which it is beyond repair.

@@ -42,6 +42,12 @@ def is_serverless(environ: Mapping[str, str] | None = None) -> bool:
     return bool(environ.get("RUNPOD_WEBHOOK_GET_JOB"))
 
 
+def is_runpod(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether this runs on RunPod at all: a worker of a queue, a worker behind a load balancer, or a pod."""
+    environ = os.environ if environ is None else environ
+    return is_serverless(environ) or bool(environ.get("RUNPOD_POD_ID") or environ.get("RUNPOD_ENDPOINT_ID"))
+
+
 def endpoint(environ: Mapping[str, str] | None = None) -> str | None:
     """The id of the RunPod endpoint that this worker belongs to."""
     environ = os.environ if environ is None else environ

@@ -62,6 +62,7 @@ Proportions = Annotated[
     AfterValidator(_not_all_nothing),
     WithJsonSchema({"type": "string", "format": "proportions"}),
 ]
+Mode = Annotated[Literal["auto", "queue", "http"], BeforeValidator(_lower_case)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)]
 
 
@@ -443,6 +444,12 @@ class Settings(BaseModel):
         le=86_400,
     )
 
+    mode: Mode = setting(
+        "Worker",
+        "auto",
+        "How jobs come: `queue`, from RunPod's queue; `http`, by requests to this worker, as on a load-balancing "
+        "endpoint; `auto`, as RunPod's variables say.",
+    )
     scheduler: Scheduler = setting(
         "Worker",
         "podworker",
@@ -462,6 +469,57 @@ class Settings(BaseModel):
         "Seconds that running jobs may take to finish after SIGTERM before they are failed.",
         ge=0,
         le=86_400,
+    )
+
+    port: int | None = setting(
+        "HTTP",
+        None,
+        "The port to listen on; 0 takes a free one. Unset: 80 on RunPod, as there, 8000 elsewhere.",
+        ge=0,
+        le=65_535,
+    )
+    port_health: int | None = setting(
+        "HTTP",
+        None,
+        "One more port, for RunPod's health checks. Unset: they come to PORT.",
+        ge=0,
+        le=65_535,
+    )
+    listen_host: str | None = setting(
+        "HTTP",
+        None,
+        "The address to listen on. Unset: every address (`0.0.0.0`) on RunPod, this machine only (`127.0.0.1`) "
+        "elsewhere.",
+    )
+    health_check_path: str = setting(
+        "HTTP",
+        "/ping",
+        "The path of RunPod's health checks, where it was changed on the endpoint. `/ping` answers as well.",
+    )
+    api_keys: SecretStr | None = setting(
+        "HTTP",
+        None,
+        "Keys, separated by commas, of which clients must send one. Unset: everybody is let in.",
+    )
+    max_body_mb: float = setting(
+        "HTTP",
+        30,
+        "MB (10^6 bytes) that the body of a request, or of an answer, may have. RunPod's load balancer takes 30.",
+        gt=0,
+        le=10_000,
+    )
+    queue_limit: int = setting(
+        "HTTP",
+        64,
+        "Jobs that may wait for a free slot; those that come after them are refused with 429.",
+        ge=0,
+        le=1_000_000,
+    )
+    cors_origins: str | None = setting(
+        "HTTP",
+        None,
+        "Web sites, separated by commas, whose pages may call this worker, such as `https://example.com`; `*` for all. "
+        "Unset: none.",
     )
 
     bucket_endpoint_url: WebAddress | None = setting(

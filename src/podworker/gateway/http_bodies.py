@@ -1,0 +1,45 @@
+"""JSON bodies of the HTTP door: read, and written."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+from pydantic_core import to_json
+
+from podworker.errors import InvalidInput, RequestTooLarge
+
+RETRY_AFTER_SECONDS = {429: "1", 503: "3"}
+"""What clients are told to wait, by HTTP status. OpenAI's and Anthropic's obey."""
+
+
+def json_response(body: Mapping[str, Any] | bytes, *, status: int = 200) -> web.Response:
+    """A JSON body, or one that is JSON text already."""
+    text = body if isinstance(body, bytes) else to_json(body)
+    headers = {"Retry-After": RETRY_AFTER_SECONDS[status]} if status in RETRY_AFTER_SECONDS else None
+    return web.Response(body=text, status=status, headers=headers, content_type="application/json", charset="utf-8")
+
+
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """The JSON object in the body of a request.
+
+    Raises:
+        InvalidInput: There is none.
+        RequestTooLarge: The body is larger than MAX_BODY_MB.
+    """
+    limit = request.client_max_size
+    try:
+        if (request.content_length or 0) > limit:
+            raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=request.content_length or 0)
+        value = json.loads(await request.read())
+    except web.HTTPRequestEntityTooLarge:
+        raise RequestTooLarge(
+            f"The body is larger than {limit / 1e6:g} MB. Send less, or a link; or have MAX_BODY_MB raised."
+        ) from None
+    except RecursionError:
+        raise InvalidInput("The body is nested too deeply. Send it with fewer levels.") from None
+    except ValueError as error:
+        raise InvalidInput(f"The body is not valid JSON ({error}). Correct it and send it again.") from None
+    if not isinstance(value, dict):
+        raise InvalidInput("The body must be a JSON object, such as {…}. Send one.")
+    return value

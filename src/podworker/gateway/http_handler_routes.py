@@ -1,0 +1,58 @@
+"""The routes that a handler brings: each request is a job."""
+
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from podworker.gateway.http_bodies import json_response, read_object
+from podworker.gateway.http_events import EventStream
+from podworker.gateway.http_job import HttpJob
+from podworker.gateway.http_jobs import HttpJobs
+from podworker.gateway.http_route import HttpRoute
+
+PREFIXES = ("", "/openai", "/v2/{endpoint}/openai")
+"""RunPod's own API has these routes below `/openai`."""
+
+
+class HandlerRoutes:
+    """Answers them.
+
+    Args:
+        jobs: The worker's jobs.
+        routes: What the handler brings.
+    """
+
+    def __init__(self, jobs: HttpJobs, routes: Iterable[HttpRoute]) -> None:
+        self._jobs = jobs
+        self.by_path = {f"{prefix}{route.path}": route for route in routes for prefix in PREFIXES}
+        """By path, as it is given to the router."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes."""
+        return [web.route(route.method, path, self.answer) for path, route in self.by_path.items()]
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Run a request as a job, and answer with what becomes of it. Whoever hangs up cancels it.
+
+        Raises:
+            WorkerError: It failed before anything was answered.
+        """
+        self._jobs.require_room()
+        resource = request.match_info.route.resource
+        assert resource is not None, "the router found this"  # noqa: S101
+        route = self.by_path[resource.canonical]
+        body = None if request.method == "GET" else await read_object(request)
+        job, events = HttpJob({"input": route.job_input(body)}), EventStream(request)
+        self._jobs.submit(job, events)
+        await job.ended()
+        result = job.result
+        assert result is not None, "nobody else cancels it"  # noqa: S101
+        if not (events.begun or result.streamed):
+            if result.error is not None:
+                raise result.error
+            return json_response(result.text or b"null")
+        if result.error is not None:
+            failure = route.error_event(result.error)
+            if not events.last.endswith(failure):  # else the handler said so itself
+                await events.send(failure)
+        return await events.end()

@@ -1,0 +1,179 @@
+"""Jobs of the HTTP door: let in, run as slots get free, and kept for those who ask for them later."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+from podworker.errors import JobNotFound, WorkerBusy, WorkerLoading, WorkerStopping
+from podworker.gateway.dispatch import Channel, dispatch
+from podworker.gateway.handler import Handler
+from podworker.gateway.http_job import HttpJob
+from podworker.gateway.limits import Limits
+from podworker.gateway.result import Result
+
+logger = logging.getLogger(__name__)
+
+KEPT_SECONDS = 1800.0
+"""How long a result can be fetched: as on RunPod's queue, for `/run`."""
+KEPT_JOBS = 1000
+KEPT_BYTES = 256_000_000
+"""Of all results that are kept; beyond that, the oldest go."""
+
+
+class Phase(Enum):
+    """Where the worker stands. The value is what health checks are answered (RunPod's documentation)."""
+
+    LOADING = 204
+    READY = 200
+    CLOSING = 503
+
+
+class HttpJobs:
+    """All jobs of one worker.
+
+    Args:
+        handler: What answers them.
+        limits: What each may take.
+        queue_limit: How many may wait for a slot.
+    """
+
+    def __init__(self, handler: Handler, limits: Limits, *, queue_limit: int) -> None:
+        self._handler = handler
+        self._limits = limits
+        self._queue_limit = queue_limit
+        self._slots = asyncio.Semaphore(0)
+        self._drained_at: datetime | None = None
+        self._late: set[HttpJob] = set()
+        self._kept: dict[str, HttpJob] = {}
+        self.active: set[HttpJob] = set()
+        """Those that run or wait."""
+        self.completed = self.failed = 0
+        self.phase = Phase.LOADING
+        self.worn_out = asyncio.Event()
+        """A job asked for a fresh worker."""
+
+    def open(self) -> None:
+        """Let jobs in: the handler is ready, and its concurrency known."""
+        self._slots = asyncio.Semaphore(self._handler.concurrency)
+        self.phase = Phase.READY
+
+    def require_room(self) -> None:
+        """See that one more job can be let in.
+
+        Raises:
+            WorkerLoading: The handler is not ready yet.
+            WorkerBusy: Too many wait.
+            WorkerStopping: The worker is to end.
+        """
+        if self.phase is Phase.LOADING:
+            raise WorkerLoading("The worker still loads. Try again in a few seconds.")
+        if self.phase is Phase.CLOSING:
+            raise WorkerStopping("The worker is being stopped and takes no more requests. Send this one again.")
+        if len(self.active) >= self._handler.concurrency + self._queue_limit:
+            raise WorkerBusy(
+                f"{self._queue_limit} jobs wait already, as many as may. Try again in a moment; QUEUE_LIMIT is how "
+                "many may wait."
+            )
+
+    def submit(self, job: HttpJob, channel: Channel | None = None) -> None:
+        """Run a job as soon as there is a slot.
+
+        Args:
+            job: The job.
+            channel: Takes what it sends while it runs. By default it is kept with the job, to be fetched by its id.
+
+        Raises:
+            WorkerError: It is not let in; see `require_room`.
+        """
+        self.require_room()
+        self._forget_old()
+        if channel is None:
+            self._kept[job.id] = job
+        self.active.add(job)
+        job.task = asyncio.create_task(self._run(job, channel or job), name=f"job {job.id}")
+        job.task.add_done_callback(lambda _: self._ended(job))
+
+    def find(self, job_id: str) -> HttpJob:
+        """A job that was kept.
+
+        Raises:
+            JobNotFound: There is none.
+        """
+        self._forget_old()
+        if job_id not in self._kept:
+            raise JobNotFound(
+                f"There is no such job here. Check the id; results are kept for {KEPT_SECONDS / 60:g} minutes. Behind "
+                "a load balancer another worker may have it: send the header X-Runpod-Worker-Id."
+            )
+        return self._kept[job_id]
+
+    def purge(self) -> int:
+        """Cancel all that wait; how many there were."""
+        waiting = [job for job in self.active if job.started is None]
+        for job in waiting:
+            job.cancel()
+        return len(waiting)
+
+    def close(self) -> None:
+        """Let no more jobs in."""
+        self.phase = Phase.CLOSING
+
+    async def drain(self, seconds: float) -> None:
+        """Let those that are here finish, then fail the ones that did not in time."""
+        if not self.active:
+            return
+        logger.info("Stopping: %d jobs have %g s to finish", len(self.active), seconds)
+        self._drained_at = datetime.now(UTC) + timedelta(seconds=seconds)
+        tasks = [job.task for job in self.active if job.task]
+        await asyncio.wait(tasks, timeout=seconds)
+        if self.active:
+            logger.warning("Stopping: %d jobs were not done in time and are failed", len(self.active))
+            self._late.update(self.active)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _run(self, job: HttpJob, channel: Channel) -> Result:
+        try:
+            async with self._slots:
+                job.started = time.monotonic()
+                logger.info("Job %s started", job.id)
+                return await dispatch(
+                    self._handler, job.raw, channel, limits=self._limits, deadline=lambda: self._drained_at
+                )
+        except asyncio.CancelledError:
+            if job not in self._late:
+                raise
+            return Result(error=WorkerStopping("The worker was stopped before this job was done. Send the job again."))
+
+    def _ended(self, job: HttpJob) -> None:
+        job.end()
+        self.active.discard(job)
+        self._late.discard(job)
+        logger.info("Job %s %s", job.id, job.state.lower())
+        if job.result is None:
+            return
+        if job.result.error:
+            self.failed += 1
+        else:
+            self.completed += 1
+        if job.result.refreshes:
+            logger.warning("Job %s asks for a fresh worker: this one ends", job.id)
+            self.worn_out.set()
+
+    def _forget_old(self) -> None:
+        for job in list(self._too_many()):
+            del self._kept[job.id]
+
+    def _too_many(self) -> Iterator[HttpJob]:
+        """What is kept for too long, or is too much, from the oldest on."""
+        ended = [job for job in self._kept.values() if job.finished is not None]
+        count, size, now = len(ended), sum(job.size for job in ended), time.monotonic()
+        for job in sorted(ended, key=lambda job: job.finished or 0):
+            if count <= KEPT_JOBS and size <= KEPT_BYTES and now - (job.finished or 0) <= KEPT_SECONDS:
+                return
+            count, size = count - 1, size - job.size
+            yield job
