@@ -22,7 +22,14 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from podworker.errors import InvalidOutput
-from podworker.gateway.serialisation import DEEPEST, SMALL_BYTES, serialise, serialise_beside
+from podworker.gateway.serialisation import (
+    DEEPEST,
+    PIECE_ITEMS,
+    SMALL_BYTES,
+    _in_pieces,
+    serialise,
+    serialise_beside,
+)
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -224,6 +231,22 @@ def test_the_handlers_value_is_not_changed() -> None:
     assert math.isnan(value["a"][0])  # type: ignore[index]
     assert value["a"][1] == {"b": (1,)}  # type: ignore[index]
     assert value[1] == {2}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"rows": [{"id": n, "tags": ["a", {"b": n}]} for n in range(2 * PIECE_ITEMS + 1)], "empty": {}, "none": []},
+        [list(range(n)) for n in range(PIECE_ITEMS + 1)],
+        {"a": {"b": {"c": {"d": {"e": list(range(5000))}}}}},
+        [[[[[[{"a": "\ud800"}]]]]]] * 3,
+        [],
+        {},
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_text_in_pieces_is_the_same_text(value: object) -> None:
+    assert serialise(value, name="output", write=_in_pieces) == serialise(value, name="output")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,18 @@
 import json
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from podworker.errors import InvalidInput
 from podworker.gateway.validation import DESCRIBED_FAULTS, SHOWN_CHARACTERS, invalid_input
@@ -131,6 +141,16 @@ def test_paths_hold_no_names_of_types(value: object, message: str) -> None:
         with pytest.raises(ValidationError) as caught:
             Awkward.model_validate_json(json.dumps(text))
         assert invalid_input(caught.value, text, prefix="input").message == message
+
+
+def test_a_value_that_a_validator_changed() -> None:
+    class Changed(BaseModel):
+        folders: list[Annotated[int, BeforeValidator(PurePosixPath)]]
+
+    with pytest.raises(ValidationError) as caught:
+        Changed.model_validate({"folders": ["/a"]})
+    error = invalid_input(caught.value, {"folders": ["/a"]}, prefix="input")
+    assert error.message == 'input.folders.0: got "/a", allowed is a whole number.'
 
 
 @pytest.mark.parametrize("kind", [Inner, list[Inner], int | list[int]])

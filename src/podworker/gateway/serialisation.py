@@ -8,7 +8,7 @@ import dataclasses
 import math
 from base64 import b64encode
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator, Mapping, Set
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping, Set
 from enum import Enum
 from itertools import islice
 from typing import Any
@@ -23,6 +23,7 @@ SHOWN_STEPS = 20
 """Of a path in an error."""
 SMALL_BYTES = 200_000
 """Less is serialised on the event loop: it takes a few milliseconds at most."""
+PIECE_ITEMS = 500
 _SAMPLES = 20
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _LISTS: tuple[type[Iterable[Any]], ...] = (list, tuple, Set, deque, type({}.values()))
@@ -37,7 +38,12 @@ class Serialised:
     text: bytes
 
 
-def serialise(value: Any, *, name: str) -> Serialised:  # noqa: ANN401 - whatever a handler returns
+def serialise(
+    value: Any,  # noqa: ANN401 - whatever a handler returns
+    *,
+    name: str,
+    write: Callable[[Any], bytes] = to_json,
+) -> Serialised:
     """The JSON form of any value.
 
     What is no finite number becomes null, half a surrogate pair becomes �, bytes become base64, and times, numbers and
@@ -46,6 +52,7 @@ def serialise(value: Any, *, name: str) -> Serialised:  # noqa: ANN401 - whateve
     Args:
         value: The value.
         name: What the path of a value in an error begins with, such as `output`.
+        write: What makes the text of plain values.
 
     Raises:
         InvalidOutput: JSON cannot carry it; `param` is the path of the value at fault.
@@ -53,10 +60,10 @@ def serialise(value: Any, *, name: str) -> Serialised:  # noqa: ANN401 - whateve
     try:
         plain = _plain(value, DEEPEST)
         try:
-            return Serialised(plain, to_json(plain))
+            return Serialised(plain, write(plain))
         except (PydanticSerializationError, UnicodeEncodeError):  # a lone surrogate somewhere
             plain = _with_whole_characters(plain)
-            return Serialised(plain, to_json(plain))
+            return Serialised(plain, write(plain))
     except _Fault as fault:
         steps = [name, *map(str, reversed(fault.steps))]
         path = ".".join(steps if len(steps) <= SHOWN_STEPS else [*steps[:SHOWN_STEPS], "…"])
@@ -67,7 +74,20 @@ async def serialise_beside(value: Any, *, name: str) -> Serialised:  # noqa: ANN
     """As `serialise`, but in a thread where the value is large, so that the event loop goes on meanwhile."""
     if _rough_size(value) <= SMALL_BYTES:
         return serialise(value, name=name)
-    return await asyncio.to_thread(serialise, value, name=name)
+    return await asyncio.to_thread(serialise, value, name=name, write=_in_pieces)
+
+
+def _in_pieces(value: Any, levels: int = 4) -> bytes:  # noqa: ANN401
+    """The text, written piece by piece: pydantic's writer lets no other thread run, so each piece is to be short."""
+    if levels and type(value) is dict:
+        members = (to_json(key) + b":" + _in_pieces(member, levels - 1) for key, member in value.items())
+        return b"{" + b",".join(members) + b"}"
+    if levels and type(value) is list and len(value) > PIECE_ITEMS:
+        pieces = (value[begin : begin + PIECE_ITEMS] for begin in range(0, len(value), PIECE_ITEMS))
+        return b"[" + b",".join(to_json(piece)[1:-1] for piece in pieces) + b"]"
+    if levels and type(value) is list:
+        return b"[" + b",".join(_in_pieces(item, levels - 1) for item in value) + b"]"
+    return to_json(value)
 
 
 class _Fault(Exception):

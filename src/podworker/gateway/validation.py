@@ -131,8 +131,8 @@ def _allowed(detail: Mapping[str, Any]) -> str:
 def shown(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """A wrong value as an error names it: its JSON text, shortened."""
     text = ""
-    # Piece by piece: the whole may be megabytes, or too deep for one go.
-    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+    # Piece by piece: the whole may be megabytes, or too deep for one go. A user's validator may have changed its type.
+    for piece in json.JSONEncoder(ensure_ascii=False, default=str).iterencode(value):
         text += piece[: SHOWN_CHARACTERS + 1]
         if len(text) > SHOWN_CHARACTERS:
             return f"{text[:SHOWN_CHARACTERS]}…"
