@@ -17,6 +17,7 @@ from podworker.gateway.sdk import load_sdk, report_unhealthy
 from podworker.monitoring import logs, phases
 
 if TYPE_CHECKING:
+    from podworker.gateway.http import HttpDoor
     from podworker.gateway.queue import QueueDoor
     from podworker.gateway.sdk_scheduler import SdkDoor
 
@@ -67,11 +68,7 @@ def _as_handler(handler: Handler | Function | None, concurrency: int) -> Handler
 
 async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
     """Run it; the signal that ended it, if it was one."""
-    if not machine.is_serverless():
-        raise StartupError(
-            "This is not a RunPod worker: RUNPOD_WEBHOOK_GET_JOB is not set. To run the worker on this machine, "
-            "use `podworker dev`."
-        )
+    by_http = _comes_by_http(settings)
     phases.mark("settings")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -83,20 +80,48 @@ async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
 
     for number in SIGNALS:
         loop.add_signal_handler(number, stop, number)
+    http: HttpDoor | None = None
     try:
         handler.launch(settings)
         phases.mark("launch")
-        if await _unless_stopping(_load(handler), stopping):
-            await _work(handler, settings, stopping)
+        http = _http_door(handler, settings) if by_http else None
+        if await _unless_stopping(_load(handler, http), stopping):
+            await _work(handler, settings, stopping, http)
     finally:
+        if http is not None:
+            await http.stop()
         await handler.stop()
     logger.info("Stopped")
     return received[0] if received else None
 
 
-async def _load(handler: Handler) -> None:
-    """Load the model, RunPod's SDK and what the SDK checks, all at once."""
-    await asyncio.gather(handler.start(), _check_machine())
+def _comes_by_http(settings: Settings) -> bool:
+    """Whether requests come to this worker, instead of jobs from RunPod's queue.
+
+    Raises:
+        StartupError: There is no queue, and nobody asked for HTTP.
+    """
+    if settings.mode == "http":
+        return True
+    if machine.is_serverless():
+        return False
+    if settings.mode == "auto" and machine.is_runpod():  # a load-balancing endpoint, or a pod
+        return True
+    raise StartupError(
+        "This is not a RunPod worker: RUNPOD_WEBHOOK_GET_JOB is not set. To run the worker on this machine, use "
+        "`podworker dev`, which is RunPod's API around it, or `podworker serve --http` (MODE=http), which is the "
+        "worker alone."
+    )
+
+
+async def _load(handler: Handler, http: "HttpDoor | None") -> None:
+    """Load the model and what the door needs, all at once."""
+    if http is None:
+        await asyncio.gather(handler.start(), _check_machine())
+        return
+    await http.listen()  # first: health checks are answered while the model loads
+    phases.mark("listening")
+    await handler.start()
 
 
 async def _check_machine() -> None:
@@ -106,14 +131,11 @@ async def _check_machine() -> None:
     await fitness.run_fitness_checks()
 
 
-async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event) -> None:
+async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event, http: "HttpDoor | None") -> None:
     """Run jobs until a signal comes, or until the handler can answer no more of them."""
-    from podworker.gateway.heartbeat import start_heartbeat  # noqa: PLC0415 - see _check_machine
-
-    start_heartbeat()
+    door = http or _queue_door(handler, settings)
     phases.mark("ready")
     logger.info("%s", phases.report())
-    door = _queue_door(handler, settings)
     watching = asyncio.create_task(handler.watch())
     serving = asyncio.create_task(door.serve())
     for task in (watching, serving):
@@ -126,7 +148,16 @@ async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event) -
     watching.cancel()
 
 
+def _http_door(handler: Handler, settings: Settings) -> "HttpDoor":
+    from podworker.gateway.http import HttpDoor  # noqa: PLC0415 - a worker of the queue starts without it
+
+    return HttpDoor(handler, settings)
+
+
 def _queue_door(handler: Handler, settings: Settings) -> "QueueDoor | SdkDoor":
+    from podworker.gateway.heartbeat import start_heartbeat  # noqa: PLC0415 - see _check_machine
+
+    start_heartbeat()
     if settings.scheduler == "sdk":
         from podworker.gateway.sdk_scheduler import SdkDoor  # noqa: PLC0415 - hardly ever used
 

@@ -31,7 +31,7 @@ JSON object:
 | key | meaning |
 |---|---|
 | `code` | what happened, for programs; it never changes |
-| `type` | OpenAI's kind: `invalid_request_error`, the request has to change; `server_error`, it does not; `rate_limit_error`, later |
+| `type` | OpenAI's kind: `invalid_request_error`: change the request; `rate_limit_error`, `server_error`: do not |
 | `message` | what happened and what to do, for people; it may change |
 | `param` | the path of the field at fault, or `null`; the first one, where `message` names several |
 | `retryable` | whether the same request may succeed if it is sent again |

@@ -27,15 +27,12 @@ async def read_object(request: web.Request) -> dict[str, Any]:
         InvalidInput: There is none.
         RequestTooLarge: The body is larger than MAX_BODY_MB.
     """
-    limit = request.client_max_size
+    if (request.content_length or 0) > request.client_max_size:
+        raise _too_large(request)
     try:
-        if (request.content_length or 0) > limit:
-            raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=request.content_length or 0)
         value = json.loads(await request.read())
     except web.HTTPRequestEntityTooLarge:
-        raise RequestTooLarge(
-            f"The body is larger than {limit / 1e6:g} MB. Send less, or a link; or have MAX_BODY_MB raised."
-        ) from None
+        raise _too_large(request) from None
     except RecursionError:
         raise InvalidInput("The body is nested too deeply. Send it with fewer levels.") from None
     except ValueError as error:
@@ -43,3 +40,8 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInput("The body must be a JSON object, such as {…}. Send one.")
     return value
+
+
+def _too_large(request: web.Request) -> RequestTooLarge:
+    limit = request.client_max_size / 1e6
+    return RequestTooLarge(f"The body is larger than {limit:g} MB. Send less, or a link; or have MAX_BODY_MB raised.")
