@@ -7,6 +7,7 @@ from typing import Any
 from podworker.configuration import Settings, automatic
 from podworker.errors import ModelLoadFailed, ModelTooLarge
 from podworker.gateway.handler import Handler
+from podworker.gateway.http_route import HttpRoute
 from podworker.gateway.job import Job
 from podworker.gateway.stream import Stream
 from podworker.inference.engine import Engine
@@ -132,6 +133,12 @@ class LanguageModel(Handler):
             await self._prompts.close()
         if self._engine is not None:
             await self._engine.stop()
+
+    def routes(self) -> list[HttpRoute]:
+        """OpenAI's, Anthropic's and the engine's own."""
+        from podworker.inference.http_routes import http_routes  # noqa: PLC0415 - a worker of the queue has none
+
+        return http_routes()
 
     async def run(self, job: Job) -> Any | Stream:  # noqa: ANN401 - see Handler
         """Answer one job by the engine."""
