@@ -19,6 +19,7 @@ FLOORS = {
     "gateway": 3,
     "models": 3,
     "inference": 4,
+    "local_run": 4,
     "worker": 5,
     "cli": 6,
     "__main__": 7,  # no more than a call of `cli`

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Coroutine, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What ends a worker."""
 
+BY_HAND = ("--test_input", "--rp_serve_api")
+"""The arguments of a handler file that make its process something else than a worker."""
+
 command_line_settings: ContextVar[Mapping[str, Any]] = ContextVar("command_line_settings", default=MappingProxyType({}))
 """Settings from the options of `podworker serve`, for whichever handler file calls `serve` in its turn."""
 
@@ -33,17 +37,23 @@ command_line_settings: ContextVar[Mapping[str, Any]] = ContextVar("command_line_
 def serve(handler: Handler | Function | None = None, *, concurrency: int = 1, **settings: Any) -> None:  # noqa: ANN401
     """Run a worker until RunPod stops it. Returns once SIGTERM or SIGINT came and the running jobs are done.
 
+    Elsewhere than on RunPod, `python handler.py` runs the `test_input.json` beside it, `--test_input '{"input": …}'`
+    that job, and `--rp_serve_api` RunPod's API with this worker.
+
     Args:
         handler: A function in RunPod's form `handler(job)`, or a `Handler`; by default the built-in language model.
         concurrency: How many jobs a function may run at the same time.
         settings: Values that win over the environment and `podworker.toml`, by the names in `configuration.Settings`.
 
     Raises:
-        SystemExit: With code 1, if the worker cannot start or can go on no longer; the log says why.
+        SystemExit: With code 1, if the worker cannot start or can go on no longer, or if the job of a test input
+            failed; the log says why.
     """
     try:
         values = load_settings(**{**command_line_settings.get(), **settings})
         logs.configure(values.log_level)
+        if _ran_once(handler, concurrency, values):
+            return
         earlier = {number: signal.getsignal(number) for number in SIGNALS}
         received = asyncio.run(_serve(_as_handler(handler, concurrency), values))
     except WorkerError as error:
@@ -56,6 +66,20 @@ def serve(handler: Handler | Function | None = None, *, concurrency: int = 1, **
     wanted = earlier[received]
     if callable(wanted) and wanted is not signal.default_int_handler:
         wanted(received, None)  # what the user's own program does on this signal, now that the jobs are done
+
+
+def _ran_once(handler: Handler | Function | None, concurrency: int, settings: Settings) -> bool:
+    """Whether a person, and not RunPod, has started this to run one job, which is done then."""
+    if machine.is_serverless() and not any(argument.startswith(BY_HAND) for argument in sys.argv[1:]):
+        return False
+    from podworker import local_run  # noqa: PLC0415 - workers do not need it
+
+    job = local_run.job_by_hand(settings)
+    if job is None:
+        return False
+    if not asyncio.run(local_run.run_once(_as_handler(handler, concurrency), settings, job)):
+        raise SystemExit(1)
+    return True
 
 
 def _as_handler(handler: Handler | Function | None, concurrency: int) -> Handler:
@@ -108,9 +132,10 @@ def _comes_by_http(settings: Settings) -> bool:
     if settings.mode == "auto" and machine.is_runpod():  # a load-balancing endpoint, or a pod
         return True
     raise StartupError(
-        "This is not a RunPod worker: RUNPOD_WEBHOOK_GET_JOB is not set. To run the worker on this machine, use "
-        "`podworker dev`, which is RunPod's API around it, or `podworker serve --http` (MODE=http), which is the "
-        "worker alone."
+        "This is not a RunPod worker: RUNPOD_WEBHOOK_GET_JOB is not set. To run one job, put a test_input.json beside "
+        "the handler file, or give it --test_input '{\"input\": …}'. To run the worker on this machine, use "
+        "`podworker dev` or --rp_serve_api, which is RunPod's API around it, or `podworker serve --http` (MODE=http), "
+        "which is the worker alone."
     )
 
 

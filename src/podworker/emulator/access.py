@@ -27,7 +27,7 @@ def check_access(endpoint: str, worker_keys: set[str], api_key: str | None) -> M
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.http_exception is not None:
             return await handler(request)
-        if request.match_info["endpoint"] != endpoint:
+        if request.match_info.get("endpoint", endpoint) != endpoint:
             raise Refusal(
                 404, f'There is no such endpoint here. The endpoint\'s id is "{endpoint}": use /v2/{endpoint}.'
             )

@@ -7,6 +7,9 @@ from podworker.emulator.jobs import Job
 from podworker.emulator.platform import Platform
 from podworker.emulator.submission import parse_job
 
+ROOTS = ("/v2/{endpoint}", "")
+"""Where the client's operations stand."""
+
 MAX_RUN_BYTES = 10 * MEGABYTE
 """RunPod documentation: 10 MB on `/run`."""
 
@@ -27,18 +30,21 @@ class ClientApi:
         self._platform = platform
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes, below `/v2/{endpoint}`."""
+        """The routes, below `/v2/{endpoint}`, and without that as on the server of the SDK's `--rp_serve_api`."""
+        return [route for root in ROOTS for route in self._routes(root)]
+
+    def _routes(self, root: str) -> list[web.RouteDef]:
         return [
-            web.post("/v2/{endpoint}/run", self.run),
-            web.post("/v2/{endpoint}/runsync", self.runsync),
-            web.get("/v2/{endpoint}/status/{job}", self.status),
-            web.post("/v2/{endpoint}/status/{job}", self.status),
-            web.get("/v2/{endpoint}/stream/{job}", self.stream, allow_head=False),
-            web.post("/v2/{endpoint}/stream/{job}", self.stream),
-            web.post("/v2/{endpoint}/cancel/{job}", self.cancel),
-            web.post("/v2/{endpoint}/retry/{job}", self.retry),
-            web.post("/v2/{endpoint}/purge-queue", self.purge),
-            web.get("/v2/{endpoint}/health", self.health),
+            web.post(f"{root}/run", self.run),
+            web.post(f"{root}/runsync", self.runsync),
+            web.get(f"{root}/status/{{job}}", self.status),
+            web.post(f"{root}/status/{{job}}", self.status),
+            web.get(f"{root}/stream/{{job}}", self.stream, allow_head=False),
+            web.post(f"{root}/stream/{{job}}", self.stream),
+            web.post(f"{root}/cancel/{{job}}", self.cancel),
+            web.post(f"{root}/retry/{{job}}", self.retry),
+            web.post(f"{root}/purge-queue", self.purge),
+            web.get(f"{root}/health", self.health),
         ]
 
     async def run(self, request: web.Request) -> web.Response:

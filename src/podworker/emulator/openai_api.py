@@ -18,6 +18,7 @@ import json
 from aiohttp import web
 
 from podworker.emulator.bodies import MEGABYTE, json_response, openai_error_body, parse_object, read_body
+from podworker.emulator.client_api import ROOTS
 from podworker.emulator.event_stream import EventStream
 from podworker.emulator.jobs import Job, JobState
 from podworker.emulator.platform import Platform
@@ -35,8 +36,8 @@ class OpenAIApi:
         self._platform = platform
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes, below `/v2/{endpoint}`."""
-        return [web.route("*", "/v2/{endpoint}/openai/{route:.*}", self.forward)]
+        """The routes; see `client_api`."""
+        return [web.route("*", f"{root}/openai/{{route:.*}}", self.forward) for root in ROOTS]
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Run a request as a job and answer with what becomes of it."""
