@@ -137,8 +137,7 @@ class HttpDoor:
         except web.HTTPMethodNotAllowed as refusal:
             allowed = ", ".join(sorted(refusal.allowed_methods))
             error = UnknownRoute(f"{request.method} is not allowed here. Use {allowed}.", status=405)
-        resource = request.match_info.route.resource
-        route = self._brought.by_path.get(resource.canonical) if resource else None
+        route = self._brought.find(request)
         return json_response((route.error_body if route else error_body)(error), status=error.status)
 
 

@@ -24,12 +24,17 @@ class HandlerRoutes:
 
     def __init__(self, jobs: HttpJobs, routes: Iterable[HttpRoute]) -> None:
         self._jobs = jobs
-        self.by_path = {f"{prefix}{route.path}": route for route in routes for prefix in PREFIXES}
-        """By path, as it is given to the router."""
+        self._routes = {(route.method, f"{prefix}{route.path}"): route for route in routes for prefix in PREFIXES}
 
     def routes(self) -> list[web.RouteDef]:
         """The routes."""
-        return [web.route(route.method, path, self.answer) for path, route in self.by_path.items()]
+        return [web.route(method, path, self.answer) for method, path in self._routes]
+
+    def find(self, request: web.Request) -> HttpRoute | None:
+        """The route of a request, if it is one of these."""
+        resource = request.match_info.route.resource
+        method = "GET" if request.method == "HEAD" else request.method
+        return self._routes.get((method, resource.canonical)) if resource else None
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Run a request as a job, and answer with what becomes of it. Whoever hangs up cancels it.
@@ -38,10 +43,9 @@ class HandlerRoutes:
             WorkerError: It failed before anything was answered.
         """
         self._jobs.require_room()
-        resource = request.match_info.route.resource
-        assert resource is not None, "the router found this"  # noqa: S101
-        route = self.by_path[resource.canonical]
-        body = None if request.method == "GET" else await read_object(request)
+        route = self.find(request)
+        assert route is not None, "the router found it"  # noqa: S101
+        body = None if route.method == "GET" else await read_object(request)
         job, events = HttpJob({"input": route.job_input(body)}), EventStream(request)
         self._jobs.submit(job, events)
         await job.ended()
