@@ -81,8 +81,8 @@ def nested(levels: int) -> object:
     return value
 
 
-def repr_of(value: object) -> str:
-    return ascii(value)[:30]
+def type_of(value: object) -> str:
+    return type(value).__name__
 
 
 VALUES = st.recursive(
@@ -92,7 +92,7 @@ VALUES = st.recursive(
 PLAIN = [None, True, 0, -1.5, 10**30, 1e300, "Grüße 😀", "", [], {}, {"a": [1, {"b": None}]}, nested(DEEPEST)]
 
 
-@pytest.mark.parametrize("value", PLAIN, ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize("value", PLAIN, ids=type_of)
 def test_json_passes_as_it_is(value: object) -> None:
     found = serialise(value, name="output")
     assert found.value == value
@@ -180,9 +180,7 @@ CONVERTED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"), CONVERTED, ids=lambda value: str(value)[:20].encode("ascii", "replace").decode()
-)
+@pytest.mark.parametrize(("value", "expected"), CONVERTED, ids=type_of)
 def test_what_is_clear_is_converted(value: object, expected: object) -> None:
     found = serialise(value, name="output")
     assert found.value == json.loads(found.text) == expected
@@ -215,7 +213,7 @@ def circular() -> list[object]:
         (nested(DEEPEST + 1), None, f"is more than {DEEPEST} levels deep, or contains itself"),
         (circular(), None, f"is more than {DEEPEST} levels deep, or contains itself"),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=type_of,
 )
 def test_what_is_not_is_refused_by_its_path(value: object, path: str | None, fault: str) -> None:
     with pytest.raises(InvalidOutput, match=fault) as caught:
@@ -243,7 +241,7 @@ def test_the_handlers_value_is_not_changed() -> None:
         [],
         {},
     ],
-    ids=lambda value: str(value)[:20],
+    ids=type_of,
 )
 def test_text_in_pieces_is_the_same_text(value: object) -> None:
     assert serialise(value, name="output", write=_in_pieces) == serialise(value, name="output")
@@ -261,7 +259,7 @@ def test_text_in_pieces_is_the_same_text(value: object) -> None:
         (Data(), False),
         ([], False),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=type_of,
 )
 async def test_large_values_are_written_in_a_thread(
     value: object, in_a_thread: bool, monkeypatch: pytest.MonkeyPatch
