@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from podworker.errors import InvalidInput, WorkerError
     from podworker.gateway.handler import Handler
+    from podworker.gateway.http_route import HttpRoute
     from podworker.gateway.job import Job
     from podworker.gateway.stream import Stream
     from podworker.inference.language_model import LanguageModel
     from podworker.worker import serve
 
-__all__ = ["Handler", "InvalidInput", "Job", "LanguageModel", "Stream", "WorkerError", "serve"]
+__all__ = ["Handler", "HttpRoute", "InvalidInput", "Job", "LanguageModel", "Stream", "WorkerError", "serve"]
 
 _HOMES = {
     "Handler": "podworker.gateway.handler",
+    "HttpRoute": "podworker.gateway.http_route",
     "InvalidInput": "podworker.errors",
     "Job": "podworker.gateway.job",
     "LanguageModel": "podworker.inference.language_model",

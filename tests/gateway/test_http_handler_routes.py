@@ -34,6 +34,9 @@ class Echo(podworker.Handler):
     def routes(self) -> Sequence[HttpRoute]:
         return [
             HttpRoute(method="POST", path="/v1/chat/completions", job_input=lambda body: body),
+            HttpRoute(
+                method="POST", path="/strict", job_input=lambda body: {"messages": [body["only"]]} if body else 0
+            ),
             HttpRoute(method="GET", path="/v1/models", job_input=lambda _: "models"),
             HttpRoute(
                 method="POST",
@@ -152,3 +155,11 @@ async def test_a_stream_that_the_worker_must_end_says_why() -> None:
             text = await answer.text()
         assert json.loads(text.strip().removeprefix("data: "))["error"]["code"] == "worker_stopping"
         await subject.served()
+
+
+async def test_a_route_that_cannot_read_a_body(caplog: pytest.LogCaptureFixture) -> None:
+    async with open_door(Echo()) as subject:
+        status, refusal = await subject.post("/strict", {"swordfish": 1})
+        assert (status, refusal["error"]["code"]) == (500, "handler_failed")
+        assert "its route raised KeyError" in caplog.text
+        assert "swordfish" not in caplog.text

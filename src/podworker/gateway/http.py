@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler as RequestHandler
 
 from podworker.configuration import Settings, machine
-from podworker.errors import AddressUnavailable, UnknownRoute, WorkerError
+from podworker.errors import AddressUnavailable, HandlerFailed, UnknownRoute, WorkerError
 from podworker.gateway.handler import Handler
 from podworker.gateway.http_access import require_key
 from podworker.gateway.http_api import HttpApi
@@ -21,6 +21,7 @@ from podworker.gateway.http_jobs import HttpJobs
 from podworker.gateway.http_openapi import openapi
 from podworker.gateway.http_route import error_body
 from podworker.gateway.limits import MEGABYTE, Limits
+from podworker.monitoring.tracebacks import frames
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +138,12 @@ class HttpDoor:
         except web.HTTPMethodNotAllowed as refusal:
             allowed = ", ".join(sorted(refusal.allowed_methods))
             error = UnknownRoute(f"{request.method} is not allowed here. Use {allowed}.", status=405)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception as raised:  # noqa: BLE001 - a route's `job_input` is anybody's code
+            name = type(raised).__name__
+            logger.error("A request failed: its route raised %s\n%s", name, frames(raised))
+            error = HandlerFailed(f"The route raised {name}. The worker's log says where.")
         route = self._brought.find(request)
         return json_response((route.error_body if route else error_body)(error), status=error.status)
 

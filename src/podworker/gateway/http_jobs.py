@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 KEPT_SECONDS = 1800.0
 """How long a result can be fetched: as on RunPod's queue, for `/run`."""
 KEPT_JOBS = 1000
-KEPT_BYTES = 256_000_000
+KEPT_BYTES = 100_000_000
 """Of all results that are kept; beyond that, the oldest go."""
 
 
