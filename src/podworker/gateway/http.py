@@ -142,7 +142,8 @@ class HttpDoor:
             raise
         except Exception as raised:  # noqa: BLE001 - a route's `job_input` is anybody's code
             name = type(raised).__name__
-            logger.error("A request failed: its route raised %s\n%s", name, frames(raised))
+            # Not its whole traceback, which could quote the request.
+            logger.error("A request failed: its route raised %s\n%s", name, frames(raised))  # noqa: TRY400
             error = HandlerFailed(f"The route raised {name}. The worker's log says where.")
         route = self._brought.find(request)
         return json_response((route.error_body if route else error_body)(error), status=error.status)
