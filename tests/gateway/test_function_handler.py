@@ -201,7 +201,8 @@ async def test_as_many_functions_run_at_once_as_the_concurrency_says() -> None:
     await handler.stop()
 
 
-async def test_the_next_job_waits_for_a_stopped_function_to_notice() -> None:
+async def test_the_next_job_waits_for_a_stopped_function_to_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podworker.gateway.threads.NOTICE_SECONDS", 60)
     begun, go_on, order = threading.Event(), threading.Event(), []
 
     def function(job: Raw) -> None:

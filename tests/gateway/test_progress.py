@@ -107,7 +107,8 @@ async def test_a_failed_post_is_logged_and_harms_nobody(caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_after_the_end_nothing_is_posted(at_once: bool) -> None:
+async def test_after_the_end_nothing_is_posted(at_once: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podworker.gateway.progress.LAST_POST_SECONDS", 60)
     posts = Posts()
     progress = Progress(posts)
     under_way = progress.report(1)

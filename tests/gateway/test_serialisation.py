@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, SecretStr, field_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -99,6 +99,7 @@ def test_json_passes_as_it_is(value: object) -> None:
     assert json.loads(found.text) == value
 
 
+@settings(deadline=None, max_examples=50)
 @given(VALUES)
 def test_the_value_is_what_readers_of_the_text_see(value: object) -> None:
     found = serialise(value, name="output")
