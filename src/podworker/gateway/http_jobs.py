@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
@@ -48,6 +48,8 @@ class HttpJobs:
         self._drained_at: datetime | None = None
         self._late: set[HttpJob] = set()
         self._kept: dict[str, HttpJob] = {}
+        self._fetchable: deque[HttpJob] = deque()  # those of them that have ended, the oldest first
+        self._kept_bytes = 0
         self.active: set[HttpJob] = set()
         """Those that run or wait."""
         self.completed = self.failed = 0
@@ -153,6 +155,9 @@ class HttpJobs:
         job.end()
         self.active.discard(job)
         self._late.discard(job)
+        if job.id in self._kept:
+            self._fetchable.append(job)
+            self._kept_bytes += job.size
         logger.info("Job %s %s", job.id, job.state.lower())
         if job.result is None:
             return
@@ -165,15 +170,12 @@ class HttpJobs:
             self.worn_out.set()
 
     def _forget_old(self) -> None:
-        for job in list(self._too_many()):
+        now = time.monotonic()
+        while self._fetchable and (
+            len(self._fetchable) > KEPT_JOBS
+            or self._kept_bytes > KEPT_BYTES
+            or now - (self._fetchable[0].finished or now) > KEPT_SECONDS
+        ):
+            job = self._fetchable.popleft()
+            self._kept_bytes -= job.size
             del self._kept[job.id]
-
-    def _too_many(self) -> Iterator[HttpJob]:
-        """What is kept for too long, or is too much, from the oldest on."""
-        ended = [job for job in self._kept.values() if job.finished is not None]
-        count, size, now = len(ended), sum(job.size for job in ended), time.monotonic()
-        for job in sorted(ended, key=lambda job: job.finished or 0):
-            if count <= KEPT_JOBS and size <= KEPT_BYTES and now - (job.finished or 0) <= KEPT_SECONDS:
-                return
-            count, size = count - 1, size - job.size
-            yield job
