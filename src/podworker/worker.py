@@ -34,7 +34,13 @@ command_line_settings: ContextVar[Mapping[str, Any]] = ContextVar("command_line_
 """Settings from the options of `podworker serve`, for whichever handler file calls `serve` in its turn."""
 
 
-def serve(handler: Handler | Function | None = None, *, concurrency: int = 1, **settings: Any) -> None:  # noqa: ANN401
+def serve(
+    handler: Handler | Function | None = None,
+    *,
+    concurrency: int = 1,
+    uses: Handler | None = None,
+    **settings: Any,  # noqa: ANN401 - checked by load_settings
+) -> None:
     """Run a worker until RunPod stops it. Returns once SIGTERM or SIGINT came and the running jobs are done.
 
     Elsewhere than on RunPod, `python handler.py` runs the `test_input.json` beside it, `--test_input '{"input": …}'`
@@ -43,6 +49,7 @@ def serve(handler: Handler | Function | None = None, *, concurrency: int = 1, **
     Args:
         handler: A function in RunPod's form `handler(job)`, or a `Handler`; by default the built-in language model.
         concurrency: How many jobs a function may run at the same time.
+        uses: What the function asks, such as a `LanguageModel`: loaded before the first job, watched, and stopped.
         settings: Values that win over the environment and `podworker.toml`, by the names in `configuration.Settings`.
 
     Raises:
@@ -52,10 +59,11 @@ def serve(handler: Handler | Function | None = None, *, concurrency: int = 1, **
     try:
         values = load_settings(**{**command_line_settings.get(), **settings})
         logs.configure(values.log_level)
-        if _ran_once(handler, concurrency, values):
+        subject = _as_handler(handler, concurrency, uses)
+        if _ran_once(subject, values):
             return
         earlier = {number: signal.getsignal(number) for number in SIGNALS}
-        received = asyncio.run(_serve(_as_handler(handler, concurrency), values))
+        received = asyncio.run(_serve(subject, values))
     except WorkerError as error:
         logger.critical("%s", error)
         if machine.is_serverless():
@@ -68,7 +76,7 @@ def serve(handler: Handler | Function | None = None, *, concurrency: int = 1, **
         wanted(received, None)  # what the user's own program does on this signal, now that the jobs are done
 
 
-def _ran_once(handler: Handler | Function | None, concurrency: int, settings: Settings) -> bool:
+def _ran_once(handler: Handler, settings: Settings) -> bool:
     """Whether a person, and not RunPod, has started this to run one job, which is done then."""
     if machine.is_serverless() and not any(argument.startswith(BY_HAND) for argument in sys.argv[1:]):
         return False
@@ -77,17 +85,22 @@ def _ran_once(handler: Handler | Function | None, concurrency: int, settings: Se
     job = local_run.job_by_hand(settings)
     if job is None:
         return False
-    if not asyncio.run(local_run.run_once(_as_handler(handler, concurrency), settings, job)):
+    if not asyncio.run(local_run.run_once(handler, settings, job)):
         raise SystemExit(1)
     return True
 
 
-def _as_handler(handler: Handler | Function | None, concurrency: int) -> Handler:
+def _as_handler(handler: Handler | Function | None, concurrency: int, uses: Handler | None) -> Handler:
     if handler is None:
         from podworker.inference.language_model import LanguageModel  # noqa: PLC0415 - other handlers do not need it
 
         return LanguageModel()
-    return handler if isinstance(handler, Handler) else FunctionHandler(handler, concurrency=concurrency)
+    answering = handler if isinstance(handler, Handler) else FunctionHandler(handler, concurrency=concurrency)
+    if uses is None:
+        return answering
+    from podworker.gateway.composed_handler import ComposedHandler  # noqa: PLC0415 - few do
+
+    return ComposedHandler(answering, [uses])
 
 
 async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from podworker.configuration import Settings, automatic
@@ -144,6 +145,20 @@ class LanguageModel(Handler):
         """Answer one job by the engine."""
         assert self._exchange is not None, "launch comes first"  # noqa: S101
         return await self._exchange.run(job.input)
+
+    async def ask(self, route: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what the route answers
+        """Answer a request of your own handler: `await model.ask("/v1/embeddings", {"input": ["…"]})`.
+
+        Give the model to `podworker.serve(handler, uses=model)`, which loads it before the first job.
+
+        Returns:
+            What the route answers; with `stream` a Stream of it.
+
+        Raises:
+            WorkerError: Why it has no answer, as a client would read it.
+        """
+        assert self._exchange is not None, "launch comes first"  # noqa: S101
+        return await self._exchange.run({"openai_route": route, "openai_input": dict(body)})
 
 
 def engine_options(settings: Settings, models: ModelSet, plan: MemoryPlan) -> EngineOptions:

@@ -1,0 +1,135 @@
+"""Tables: read as CSV, JSON or Parquet, filtered, aggregated, sorted, and written as any of them.
+
+polars knows no file or query in what it gets here: a job can name columns, and choose from lists of operations.
+"""
+
+import base64
+import io
+import operator
+from collections.abc import Callable
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import BaseModel, Field
+
+import podworker
+
+MAX_BYTES = 8_000_000
+MAX_CELLS = 5_000_000
+"""Rows times columns: a Parquet file of a few kilobytes can hold billions."""
+
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+Format = Literal["csv", "json", "parquet"]
+
+
+class Filter(BaseModel):
+    """Keeps the rows whose column compares so with a value."""
+
+    column: str
+    is_: Literal["==", "!=", "<", "<=", ">", ">="] = Field("==", alias="is")
+    value: str | int | float | bool
+
+
+class Aggregate(BaseModel):
+    """One number of each group."""
+
+    column: str
+    function: Literal["sum", "mean", "median", "min", "max", "count", "n_unique"]
+
+
+class Input(BaseModel):
+    """What a job may ask for: each step is left out if it is not named."""
+
+    data: str = Field(min_length=1, max_length=MAX_BYTES, description="The file: text, or base64 of Parquet")
+    format: Format = "csv"
+    filters: list[Filter] = Field([], max_length=20)
+    group_by: list[str] = Field([], max_length=20)
+    aggregates: list[Aggregate] = Field([], max_length=50)
+    select: list[str] = Field([], max_length=200)
+    sort: str | None = None
+    descending: bool = False
+    limit: int | None = Field(None, ge=1)
+    to: Format = "json"
+
+
+def handler(input: Input, job: podworker.Job) -> dict[str, Any]:
+    """Answer one job."""
+    try:
+        table = read(input)
+        job.progress({"step": "transform", "rows": table.height})
+        table = transform(table, input)
+        job.progress({"step": "write", "rows": table.height})
+        return {"data": write(table, input.to), "rows": table.height, "columns": table.columns}
+    except (pl.exceptions.PolarsError, ValueError) as error:  # it says which value or column does not fit
+        raise podworker.InvalidInput(f"The table cannot be transformed so: {error}", param="input") from None
+
+
+def read(input: Input) -> pl.DataFrame:
+    """The table of a job."""
+    data = base64.b64decode(input.data, validate=True) if input.format == "parquet" else input.data.encode()
+    file = io.BytesIO(data)
+    if input.format == "parquet":  # its last bytes say how large it is
+        require_small(pl.scan_parquet(file).select(pl.len()).collect().item(), len(pl.read_parquet_schema(file)))
+        file.seek(0)
+    readers: dict[str, Callable[[io.BytesIO], pl.DataFrame]] = {
+        "csv": pl.read_csv,
+        "json": pl.read_json,
+        "parquet": pl.read_parquet,
+    }
+    table = readers[input.format](file)
+    require_small(table.height, table.width)
+    if nested := [name for name, kind in table.schema.items() if kind.is_nested()]:
+        raise ValueError(f"column {nested[0]!r} holds lists or objects; send plain values")
+    return table
+
+
+def transform(table: pl.DataFrame, input: Input) -> pl.DataFrame:
+    """All steps, in the order: filters, groups, columns, order, limit."""
+    for rule in input.filters:
+        table = table.filter(COMPARISONS[rule.is_](pl.col(rule.column), rule.value))
+    if input.aggregates:
+        numbers = [
+            getattr(pl.col(each.column), each.function)().alias(f"{each.column}_{each.function}")
+            for each in input.aggregates
+        ]
+        table = (
+            table.group_by(input.group_by, maintain_order=True).agg(numbers)
+            if input.group_by
+            else table.select(numbers)
+        )
+    if input.select:
+        table = table.select(input.select)
+    if input.sort is not None:
+        table = table.sort(input.sort, descending=input.descending)
+    return table.head(input.limit) if input.limit else table
+
+
+def write(table: pl.DataFrame, to: Format) -> Any:  # noqa: ANN401 - text, or a list of rows
+    """The table as a file; as JSON it is a list of objects."""
+    text_bytes = sum(table[name].str.len_bytes().sum() for name, kind in table.schema.items() if kind == pl.String)
+    if text_bytes > MAX_BYTES:
+        raise ValueError(f"the result holds more than {MAX_BYTES:,} bytes of text; select less")
+    if to == "json":
+        return table.to_dicts()
+    if to == "csv":
+        return table.write_csv()
+    file = io.BytesIO()
+    table.write_parquet(file)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def require_small(rows: int, columns: int) -> None:
+    """Refuse what would fill the memory."""
+    if rows * columns > MAX_CELLS:
+        raise ValueError(f"it has {rows:,} rows of {columns} columns; {MAX_CELLS:,} values are allowed")
+
+
+if __name__ == "__main__":
+    podworker.serve(handler)

@@ -1,0 +1,100 @@
+"""Images: turned upright, resized, made into thumbnails, and written in another format."""
+
+import base64
+import binascii
+import io
+import warnings
+from typing import Any, Literal
+
+from PIL import Image, ImageOps
+from pydantic import BaseModel, Field
+
+import podworker
+
+MAX_PIXELS = 40_000_000
+"""A file of a few kilobytes can claim to be an image of gigabytes: it is refused before a pixel is decoded."""
+READ = ("JPEG", "PNG", "WEBP", "GIF")
+
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.simplefilter("error", Image.DecompressionBombWarning)  # Pillow only warns up to twice the limit
+
+
+class Input(BaseModel):
+    """What a job may ask for."""
+
+    image: str = Field(min_length=1, max_length=14_000_000, description="The file in base64, or a data: URL of it")
+    width: int | None = Field(None, ge=1, le=8192, description="In pixels; without height the shape is kept")
+    height: int | None = Field(None, ge=1, le=8192)
+    fit: Literal["inside", "cover", "stretch"] = Field("inside", description="cover: fill width and height, and crop")
+    thumbnails: list[int] = Field([], max_length=5, description="Longest sides of small copies, in pixels")
+    format: Literal["jpeg", "png", "webp"] = "jpeg"
+    quality: int = Field(85, ge=1, le=95, description="Of jpeg and webp")
+
+
+def handler(input: Input) -> dict[str, Any]:
+    """Answer one job."""
+    if input.fit != "inside" and not (input.width and input.height):
+        raise podworker.InvalidInput(f"fit {input.fit} needs width and height.", param="input.fit")
+    if not all(1 <= side <= 1024 for side in input.thumbnails):
+        raise podworker.InvalidInput("A thumbnail has from 1 to 1024 pixels.", param="input.thumbnails")
+    image = upright(input.image)
+    thumbnails = []
+    for side in input.thumbnails:
+        small = image.copy()
+        small.thumbnail((side, side))
+        thumbnails.append(written(small, input))
+    return {**written(resized(image, input), input), "thumbnails": thumbnails}
+
+
+def upright(text: str) -> Image.Image:
+    """The image in a base64 text, the way up that its camera says; of an animation the first frame."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        data = base64.b64decode(text, validate=True)
+        with Image.open(io.BytesIO(data), formats=READ) as image:
+            return ImageOps.exif_transpose(image)  # this decodes it
+    except binascii.Error:
+        raise podworker.InvalidInput("The image is not base64.", param="input.image") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        message = f"The image has more than {MAX_PIXELS:,} pixels. Send a smaller one."
+        raise podworker.InvalidInput(message, param="input.image") from None
+    except (OSError, SyntaxError, ValueError):  # what Pillow raises for what it cannot read, or not to the end
+        message = f"This is no whole image of a known kind. Send one of {', '.join(READ)}."
+        raise podworker.InvalidInput(message, param="input.image") from None
+
+
+def resized(image: Image.Image, input: Input) -> Image.Image:
+    """The image in the size that is asked for."""
+    if input.width is None and input.height is None:
+        return image
+    if input.width and input.height:
+        size = (input.width, input.height)
+        if input.fit == "stretch":
+            return image.resize(size)
+        return ImageOps.fit(image, size) if input.fit == "cover" else ImageOps.contain(image, size)
+    scale = input.width / image.width if input.width else (input.height or 1) / image.height
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    if size[0] * size[1] > MAX_PIXELS:
+        raise podworker.InvalidInput(f"The result would have more than {MAX_PIXELS:,} pixels.", param="input")
+    return image.resize(size)
+
+
+def written(image: Image.Image, input: Input) -> dict[str, Any]:
+    """The image as a file in base64."""
+    has_alpha = image.has_transparency_data
+    image = image.convert("RGBA" if has_alpha else "RGB")
+    if has_alpha and input.format == "jpeg":  # which knows no transparency: white shines through
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    file = io.BytesIO()
+    image.save(file, input.format, quality=input.quality, optimize=True)
+    return {
+        "image": base64.b64encode(file.getvalue()).decode(),
+        "format": input.format,
+        "width": image.width,
+        "height": image.height,
+    }
+
+
+if __name__ == "__main__":
+    podworker.serve(handler, concurrency=2)

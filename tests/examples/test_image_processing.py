@@ -1,0 +1,144 @@
+import base64
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from podworker.errors import WorkerError
+from podworker.testing import endpoint, run_job
+from tests.examples.example import EXAMPLES, handler_module, inputs
+
+
+@pytest.fixture
+def example() -> Iterator[ModuleType]:
+    with handler_module("image_processing") as module:
+        yield module
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options: Image.Exif) -> str:  # noqa: A002
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def decoded(answer: dict[str, Any]) -> Image.Image:
+    image = Image.open(io.BytesIO(base64.b64decode(answer["image"])))
+    image.load()
+    assert (image.width, image.height) == (answer["width"], answer["height"])
+    assert image.format == answer["format"].upper()
+    return image
+
+
+def test_through_the_emulator() -> None:
+    with endpoint(EXAMPLES / "image_processing" / "handler.py") as worker:
+        answer = worker.run(inputs("image_processing")["test_input"])
+        assert decoded(answer).size == (32, 24)
+        assert [decoded(small).size for small in answer["thumbnails"]] == [(16, 12)]
+        with pytest.raises(WorkerError, match="allowed is") as refused:
+            worker.run({"image": "AAAA", "format": "exe"})
+        assert refused.value.param == "input.format"
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
+def test_formats(example: ModuleType, format: str) -> None:  # noqa: A002
+    image = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    answer = decoded(run_job(example.handler, {"image": "data:image/png;base64," + encoded(image), "format": format}))
+
+    assert ("A" in answer.getbands()) == (format != "jpeg")
+
+
+def test_what_is_transparent_becomes_white_in_jpeg(example: ModuleType) -> None:
+    image = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    pixel = decoded(run_job(example.handler, {"image": encoded(image)})).getpixel((4, 4))
+
+    assert isinstance(pixel, tuple)
+    assert min(pixel) > 250
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size"),
+    [
+        ({}, (40, 20)),
+        ({"width": 20}, (20, 10)),
+        ({"height": 10}, (20, 10)),
+        ({"width": 10, "height": 10}, (10, 5)),
+        ({"width": 10, "height": 10, "fit": "cover"}, (10, 10)),
+        ({"width": 10, "height": 15, "fit": "stretch"}, (10, 15)),
+        ({"width": 1}, (1, 1)),
+    ],
+)
+def test_sizes(example: ModuleType, wanted: dict[str, Any], size: tuple[int, int]) -> None:
+    assert decoded(run_job(example.handler, {"image": encoded(Image.new("L", (40, 20))), **wanted})).size == size
+
+
+def test_a_photo_is_turned_upright(example: ModuleType) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # it was taken with the camera on its side
+    answer = run_job(example.handler, {"image": encoded(Image.new("RGB", (40, 20)), "JPEG", exif=exif)})
+
+    assert decoded(answer).size == (20, 40)
+    assert 0x0112 not in decoded(answer).getexif()
+
+
+def test_quality(example: ModuleType) -> None:
+    image = encoded(Image.effect_noise((64, 64), 100))
+    small, large = (run_job(example.handler, {"image": image, "quality": quality})["image"] for quality in (10, 95))
+    assert len(small) < len(large)
+
+
+def bomb(width: int, height: int) -> str:
+    """A PNG that claims to be so large."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + body).decode()
+
+
+@pytest.mark.parametrize("size", [(8_000, 5_001), (30_000, 30_000), (2_000_000_000, 2)])
+def test_decompression_bombs_are_refused(example: ModuleType, size: tuple[int, int]) -> None:
+    with pytest.raises(WorkerError, match="more than 40,000,000 pixels") as refused:
+        run_job(example.handler, {"image": bomb(*size)})
+    assert (refused.value.error_code, refused.value.param) == ("invalid_input", "input.image")
+
+
+def test_a_result_may_not_be_a_bomb_either(example: ModuleType) -> None:
+    with pytest.raises(WorkerError, match="more than 40,000,000 pixels"):
+        run_job(example.handler, {"image": encoded(Image.new("L", (2, 4000))), "width": 8192})
+
+
+@pytest.mark.parametrize(
+    ("image", "fault"),
+    [
+        ("not base64!", "is not base64"),
+        (base64.b64encode(b"%PDF-1.7 this is none").decode(), "no whole image of a known kind"),
+        (base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg'/>").decode(), "no whole image of a known kind"),
+        (encoded(Image.new("RGB", (8, 8)), "TIFF"), "no whole image of a known kind"),
+        (encoded(Image.effect_noise((64, 64), 50), "JPEG")[:800], "no whole image of a known kind"),
+    ],
+)
+def test_what_is_no_image_is_refused(example: ModuleType, image: str, fault: str) -> None:
+    with pytest.raises(WorkerError, match=fault) as refused:
+        run_job(example.handler, {"image": image})
+    assert refused.value.param == "input.image"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "param"),
+    [
+        ({"fit": "cover", "width": 8}, "input.fit"),
+        ({"thumbnails": [0]}, "input.thumbnails"),
+        ({"width": 0}, "input.width"),
+    ],
+)
+def test_wrong_wishes_are_refused(example: ModuleType, wanted: dict[str, Any], param: str) -> None:
+    with pytest.raises(WorkerError) as refused:
+        run_job(example.handler, {"image": encoded(Image.new("L", (8, 8))), **wanted})
+    assert refused.value.param == param
