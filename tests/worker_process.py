@@ -72,11 +72,18 @@ class Worker:
         async with self._session.get(f"{self.emulator.base_url}/stream/{job_id}") as answer:
             return [item["output"] for item in (await answer.json())["stream"]]
 
-    async def until(self, job_id: str, state: str) -> dict[str, object]:
-        async with asyncio.timeout(SECONDS):
+    async def until(self, job_id: str, state: str, seconds: float = SECONDS) -> dict[str, object]:
+        async with asyncio.timeout(seconds):
             while (status := await self.status(job_id))["status"] != state:  # noqa: ASYNC110 - only HTTP can tell
                 await asyncio.sleep(0.02)
         return status
+
+    async def ended(self, seconds: float = SECONDS) -> int:
+        """Wait for its end alone: a child that outlives it may still hold its output. Its exit code."""
+        async with asyncio.timeout(seconds):
+            while self.process.returncode is None:  # noqa: ASYNC110 - asyncio's own wait() waits for the output, too
+                await asyncio.sleep(0.01)
+        return self.process.returncode
 
     async def exit_code(self) -> int:
         """Wait for its end, and make sure that it left no child behind."""
@@ -86,6 +93,13 @@ class Worker:
             code = await self.process.wait()
         assert psutil.wait_procs(self._children, timeout=30)[1] == []
         return code
+
+
+def _children(process: Process) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
@@ -117,10 +131,11 @@ async def worker(
         try:
             yield subject
         finally:
+            children = _children(process)
             if process.returncode is None:
-                children = psutil.Process(process.pid).children(recursive=True)
                 process.kill()
-                await process.wait()
-                for child in await asyncio.to_thread(_survivors, children):  # the stock SDK's heartbeat
-                    child.kill()
+                await subject.ended()
+            for child in await asyncio.to_thread(_survivors, children):  # the stock SDK's heartbeat
+                child.kill()
             await subject.drained()
+            await process.wait()
