@@ -301,7 +301,10 @@ def test_no_prompts_need_no_cache() -> None:
     assert prompt_cache(load_settings(), OPTIONS) is None
 
 
-def test_a_prompt_cache_of_no_size_is_warned_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_makes_warm_prompts_worth_less_is_warned_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = load_settings(warm_prompts='["Once"]', warm_prompts_folder=folder)
-    assert prompt_cache(settings, OPTIONS)
+    assert prompt_cache(settings, replace(OPTIONS, prompt_cache_mb=1))
+    assert caplog.text == ""
+    assert prompt_cache(settings, replace(OPTIONS, draft=OPTIONS.model))
     assert "PROMPT_CACHE_MB is 0" in caplog.text
+    assert "DRAFT_MODEL drafts fewer tokens" in caplog.text

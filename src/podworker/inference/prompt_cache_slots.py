@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from podworker.errors import EngineError
 from podworker.inference.engine_client import EngineClient
 from podworker.inference.prompt_cache_prompts import ChatPrompt, PromptMessage, WarmPrompt
@@ -24,7 +26,7 @@ _CONTINUATIONS = ("A", "1", "é", " a", "\n")
 class EngineSlots:
     """The slots of a loaded engine.
 
-    Each method raises EngineError where the engine refuses, and aiohttp.ClientError where it is gone.
+    Each method raises EngineError where the engine refuses, or is gone.
 
     Args:
         client: Speaks to the engine.
@@ -95,8 +97,11 @@ class EngineSlots:
         return tokens
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        async with await self._client.send(method, path, body) as response:
-            answer: dict[str, Any] = await response.json()
+        try:
+            async with await self._client.send(method, path, body) as response:
+                answer: dict[str, Any] = await response.json()
+        except aiohttp.ClientError as error:
+            raise EngineError(f"The connection to the engine broke ({type(error).__name__}).") from error
         if not response.ok:
             # Not its message: that may quote the prompt.
             raise EngineError(f"The engine refused {path.partition('?')[0]}: {_reason(answer)}.")
