@@ -11,7 +11,7 @@ SENSIBLE_SLOTS = 4
 CPU_CONTEXT = 4096
 """The same, where there is no GPU: a CPU takes a minute or so to read a prompt of this many tokens."""
 CPU_CACHE = 1 << 30
-"""Bytes of KV cache for all slots, where there is no GPU. The engine clears it before it starts: 0.3 s for each GB."""
+"""Bytes of KV cache for all slots, where there is no GPU. The engine clears it before it starts: 1 s for each GB."""
 
 
 def model_room(settings: Settings, model: ModelInfo) -> int:
