@@ -93,8 +93,6 @@ class PromptCache:
         await self.saved()
 
     async def _states(self, slots: "EngineSlots") -> list[_State]:
-        if self._options.adapters:
-            await slots.set_adapters(range(self._options.slots))
         shape = await asyncio.to_thread(state_shape, self._options, await slots.build())
         states = []
         for number, prompt in enumerate(self._prompts):

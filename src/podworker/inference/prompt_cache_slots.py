@@ -67,16 +67,15 @@ class EngineSlots:
             raise EngineError("The state has other tokens than its prompt.")
 
     async def set_apart(self, slots: Iterable[int], tokens: Sequence[int]) -> None:
-        """Make the states of slots that all have these tokens differ."""
+        """Make the states of slots that all have these tokens differ.
+
+        This also tells each slot the adapters in effect: it forgets its state when a request names others than it had.
+        """
         await asyncio.gather(*(self.prefill([*tokens, slot], slot) for slot in slots))
 
     async def copy_to_prompt_cache(self) -> None:
         """Let the prompt cache have the states of all slots: it takes those of idle ones when any request begins."""
         await self._ask("POST", "/completion", {"prompt": [0], "n_predict": 0})
-
-    async def set_adapters(self, slots: Iterable[int]) -> None:
-        """Tell each slot the adapters in effect: it forgets its state when a request has others than it knows."""
-        await asyncio.gather(*(self.prefill([0], slot) for slot in slots))
 
     async def _continued(self, prompt: WarmPrompt) -> list[str]:
         """The prompt with several continuations, as text."""
