@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from podworker.inference.model_kind import GENERATES, ModelKind
 from podworker.inference.model_names import vary
+from podworker.models.compute_buffer import MICRO_BATCH
 
 Value: TypeAlias = str | int | bool | list[str] | list[tuple[str, float]]
 
@@ -62,9 +63,6 @@ def _valued(flag: str, attribute: str, value: Callable[[EngineOptions], Value | 
 def _switch(attribute: str, *, on: bool, flags: tuple[str, ...] = ()) -> Option:
     return Option(attribute, flags, lambda _: on)
 
-
-# A micro-batch over 512 tokens gains nothing on a CPU and costs GPU memory; llama.cpp's own default.
-MICRO_BATCH = 512
 
 DRAFT_TYPE = "COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE"
 """llama.cpp's name for drafting by a second model. `llama-server` takes it for granted where there is --model-draft."""
