@@ -94,7 +94,7 @@ def demand_of(settings: Settings, models: ModelSet) -> Demand:
     model = models.model.description
     return Demand(
         model=model,
-        micro_batch=None if model_kind(settings, model).whole else min(settings.batch_size, MICRO_BATCH),
+        micro_batch=None if model_kind(settings, model).whole else min(settings.batch_size or MICRO_BATCH, MICRO_BATCH),
         flash_attention=settings.flash_attention != "off",
         draft=models.draft.description if models.draft else None,
         projector=models.projector.description.size if models.projector else 0,
