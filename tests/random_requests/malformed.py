@@ -75,7 +75,7 @@ def _put_wrong(draw: st.DrawFn, route: str, body: dict[str, Any]) -> None:
             del owner[last]
         case "wrap":
             owner[last] = draw(
-                st.sampled_from([[owner[last]], {"type": "text", "text": owner[last]}, str(owner[last])])
+                st.sampled_from([[owner[last]], {"type": "text", "text": owner[last]}, {"": owner[last]}])
             )
         case "many":
             owner[last] = [owner[last]] * draw(st.sampled_from([2, 50, 3000]))

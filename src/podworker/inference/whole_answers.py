@@ -1,7 +1,8 @@
 """Whole answers, mended where llama.cpp says something else than it does in a stream of the same tokens.
 
-- An answer can be cut off in the middle of a character of several bytes. A stream holds these bytes back; a whole
-  answer ends with U+FFFD in their place. (One that the model did say, as the very last, cannot be told from it.)
+- An answer can be cut off in the middle of a character of several bytes. A stream holds back the token that begins it,
+  and a whole answer ends with U+FFFD. In most vocabularies a token can be a space and the first bytes of a character, so
+  a space before goes, too. What cannot be told apart: U+FFFD as the model's last word, and a space of its own token.
 - A chat's answer may be nothing but white space. A stream leaves it out, as both do with white space before a word.
 """
 
@@ -44,5 +45,6 @@ def _mend(part: Answer, *names: str) -> None:
     """Take the cut character off the text that came last: the first of these that there is."""
     for name in names:
         if text := part.get(name):
-            part[name] = text.removesuffix(CUT_CHARACTER)
+            if text.endswith(CUT_CHARACTER):
+                part[name] = text.removesuffix(CUT_CHARACTER).removesuffix(" ")
             return
