@@ -2,7 +2,7 @@
 
 It does so only as it writes to the client, or when for a whole second nothing at all was decoded for anybody
 (llama.cpp's `server-queue.cpp`, `recv_with_timeout`). So without these reports, one after each batch, the prompt of a
-cancelled request would be read to its end beside other requests that run.
+cancelled request would be read to its end beside other requests that run. For `/v1/messages` it makes none.
 """
 
 from collections.abc import Mapping
