@@ -64,20 +64,28 @@ def test_the_sizes_are_the_engines_own(  # noqa: PLR0917 - a row of the table
 
 
 LOAD = """\
-import json, os, sys, xllamacpp
+import json, sys, xllamacpp
 from podworker.inference.engine_main import common_params
 server = xllamacpp.Server(common_params(xllamacpp, json.loads(sys.argv[1])))
-os._exit(0)
+sys.stdin.read()
 """
+LAST = "compute buffer size"
 
 
 def load(options: EngineOptions, socket: Path) -> str:
     """Load a model in a process of its own; what the engine says of it at its most talkative."""
     table = {**attributes(options, socket=socket, api_key="key"), "verbosity": 5}
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD, json.dumps(table)], stderr=PIPE, text=True, timeout=60, check=True
-    )
-    return done.stderr
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, "-c", LOAD, json.dumps(table)], stdin=PIPE, stderr=PIPE, text=True
+    ) as engine:
+        assert engine.stderr is not None
+        for line in engine.stderr:
+            lines.append(line)
+            if LAST in line:
+                break
+        engine.kill()
+    return "".join(lines)
 
 
 def told(log: str, what: str) -> float:
