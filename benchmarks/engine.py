@@ -146,17 +146,17 @@ def _figures(samples: Samples) -> Iterator[Figure]:
     for name, streams in sorted(samples, key=lambda key: (key[1], [OURS, PLAIN, BLOCKING, OTHER].index(key[0]))):
         taken = samples[name, streams]
         rate, first = (statistics.median(getattr(one, field) for one in taken) for field in ("rate", "first_token"))
-        yield Figure(f"{streams:2} streams, {name}", rate, "tokens/s")
-        yield Figure(f"{streams:2} streams, {name}, first token", first * 1000, "ms")
+        yield Figure(f"{streams:2} at once, {name}", rate, "tokens/s")
+        yield Figure(f"{streams:2} at once, {name}, first token", first * 1000, "ms")
 
 
 def _ratios(samples: Samples) -> list[Ratio]:
     """The medians of the rounds' ratios."""
     same = [
-        Ratio(f"{streams:2} streams, {OURS} / {PLAIN}", _ratio(samples, PLAIN, streams), 0.97) for streams in TOKENS
+        Ratio(f"{streams:2} at once, {OURS} / {PLAIN}", _ratio(samples, PLAIN, streams), 0.97) for streams in TOKENS
     ]
     slower = [name for name in (BLOCKING, OTHER) if (name, COMPARED) in samples]
-    faster = [Ratio(f"{COMPARED:2} streams, {OURS} / {name}", _ratio(samples, name, COMPARED), 1.2) for name in slower]
+    faster = [Ratio(f"{COMPARED:2} at once, {OURS} / {name}", _ratio(samples, name, COMPARED), 1.2) for name in slower]
     return same + faster
 
 

@@ -5,12 +5,13 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE, STDOUT
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.worker_process import worker
+from tests.worker_process import Worker, worker
 
 HANDLER = """
 import asyncio, pathlib
@@ -118,17 +119,79 @@ async def test_a_broken_model_ends_the_worker_with_the_reason(tmp_path: Path) ->
         assert os.listdir(tmp_path) == ["broken.gguf"]
 
 
+LONG = {"prompt": "Once upon a time", "max_tokens": 200, "ignore_eos": True}
+
+
+def engine_of(subject: Worker) -> psutil.Process:
+    children = psutil.Process(subject.process.pid).children()
+    return next(child for child in children if "podworker.inference.engine_main" in child.cmdline())
+
+
+async def next_engine(subject: Worker, first: psutil.Process) -> psutil.Process:
+    """The engine that is started after the first one; this process sees it before it has become one."""
+    await subject.printed("is started again")
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(StopIteration, psutil.NoSuchProcess, psutil.ZombieProcess):
+                if (engine := engine_of(subject)) != first:
+                    return engine
+            await asyncio.sleep(0.001)
+
+
+async def failure_of(subject: Worker, job: str) -> str:
+    return str(json.loads(str((await subject.until(job, "FAILED"))["error"]))["code"])
+
+
 async def test_an_engine_that_crashes_too_often_ends_the_worker(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN, SLOTS="1", ENGINE_RESTARTS="0", **SMALL) as subject:
+    async with worker(tmp_path, BUILT_IN, SLOTS="2", ENGINE_RESTARTS="1", **SMALL) as subject:
         await subject.ready()
-        job = await subject.run({"prompt": "Once upon a time", "max_tokens": 200, "ignore_eos": True})
-        await subject.until(job, "IN_PROGRESS")
-        children = psutil.Process(subject.process.pid).children()
-        next(child for child in children if "podworker.inference.engine_main" in child.cmdline()).kill()
+        running = await subject.run(LONG)
+        await subject.until(running, "IN_PROGRESS")
+        first = engine_of(subject)
+        first.kill()
+        second = await next_engine(subject, first)
+        second.suspend()
+        waiting = await subject.run(LONG)
+        await subject.until(waiting, "IN_PROGRESS")
+        second.kill()
 
         assert await subject.exit_code() == 1
-        assert "The engine crashed 1 times within 10 minutes" in subject.output
-        assert (await subject.status(job))["status"] == "FAILED"
+        assert "The engine crashed 2 times within 10 minutes" in subject.output
+        assert await failure_of(subject, running) == "engine_crashed"
+        assert await failure_of(subject, waiting) == "engine_unavailable"
+        assert subject.emulator.platform.registry.workers["w1"].unhealthy, "RunPod is told"
+
+
+async def test_a_stuck_engine_does_not_hold_up_the_end_of_the_worker(tmp_path: Path) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="1", DRAIN_SECONDS="0.1", **SMALL) as subject:
+        await subject.ready()
+        job = await subject.run(LONG)
+        await subject.until(job, "IN_PROGRESS")
+        engine_of(subject).suspend()
+        subject.process.terminate()
+
+        assert await subject.exit_code() == 0
+        assert await failure_of(subject, job) == "worker_stopping"
+
+
+async def test_an_engine_that_crashes_while_the_worker_stops_is_started_again(tmp_path: Path) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="2", **SMALL) as subject:
+        await subject.ready()
+        running = await subject.run(LONG)
+        await subject.until(running, "IN_PROGRESS")
+        first = engine_of(subject)
+        first.kill()
+        second = await next_engine(subject, first)
+        second.suspend()
+        waiting = await subject.run({"prompt": "Once", "max_tokens": 4})
+        await subject.until(waiting, "IN_PROGRESS")
+        subject.process.terminate()
+        await subject.printed("running jobs have")
+        second.resume()
+
+        assert await subject.exit_code() == 0
+        assert await failure_of(subject, running) == "engine_crashed"
+        assert (await subject.status(waiting))["status"] == "COMPLETED"
 
 
 async def test_prompts_and_answers_stay_out_of_the_log(tmp_path: Path) -> None:

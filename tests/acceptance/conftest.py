@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.dev_server import SMALL, DevServer
-from tests.gguf_files import characters, encoders
+from tests.gguf_files import characters
 
 
 @pytest.fixture(scope="session")
@@ -17,19 +17,11 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
 
 @pytest.fixture(scope="session")
 def talker_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
-    """One endpoint with a model that thinks and calls functions: see `characters`."""
+    """One endpoint with a model that thinks, calls functions, and embeds: see `characters`."""
     folder = tmp_path_factory.mktemp("talker")
     model = characters.talker().write(folder / "talker.gguf")
-    with _running(folder, "--model", str(model), "--set", "slots=2", "--set", "context_length=2048") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def embedder_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
-    """One endpoint with a model whose embeddings are the mean of their words': see `encoders`."""
-    folder = tmp_path_factory.mktemp("embedder")
-    model = encoders.embedding_model().write(folder / "embedder.gguf")
-    with _running(folder, "--model", str(model), "--set", "slots=2") as server:
+    settings = ("slots=2", "context_length=2048", "model_task=embed")
+    with _running(folder, "--model", str(model), *(word for each in settings for word in ("--set", each))) as server:
         yield server
 
 

@@ -80,7 +80,7 @@ async def test_a_text_longer_than_the_context(embedder: Served) -> None:
     assert caught.value.param == "input"
 
 
-@pytest.mark.parametrize("wrong", ["", [], [""], 5, {}, None])
+@pytest.mark.parametrize("wrong", ["", [], [""], 5, [["the"]], {}, None])
 async def test_what_cannot_be_embedded(embedder: Served, wrong: object) -> None:
     with pytest.raises(InvalidInput) as caught:
         await embedder.ask(EMBEDDINGS, input=wrong)

@@ -127,3 +127,37 @@ async def test_what_is_not_there(models: Command) -> None:
     assert "OFFLINE is set" in await models("pull", "org/model", code=1, OFFLINE="1")
     assert "Name a model" in await models("pull", code=2)
     assert "there is nothing to download" in await models("pull", "./model.gguf", code=2)
+
+
+async def test_what_would_be_loaded_here(models: Command) -> None:
+    path = str(models.folder / "model-Q8_0.gguf")
+    plan = json.loads(await models("show", "--fit", "--json", path, SLOTS="3"))
+    assert (plan["slots"], plan["context_length"], plan["layers"]) == (3, 512, 3)
+    assert plan["main_memory"]["weights"] == Path(path).stat().st_size or plan["gpus"]
+    assert "3 slots of 512 tokens" in plan["reason"]
+    table = await models("show", "--fit", path, SLOTS="3")
+    assert "Main memory" in table
+    assert f"Memory: {plan['reason']}." in " ".join(table.split())
+
+
+async def test_what_would_be_loaded_on_gpus_that_are_not_here(models: Command) -> None:
+    """The model is not downloaded: its source tells the header."""
+    plan = json.loads(await models("show", "org/model", "--fit", "--gpu-memory", "24", "--gpu-memory", "8", "--json"))
+    assert plan["gpu_layers"] == sum(plan["tensor_split"]) == 3
+    assert [gpu["name"] for gpu in plan["gpus"]] == ["24 GB GPU", "8 GB GPU"]
+    for gpu in plan["gpus"]:
+        used = gpu["weights"] + gpu["cache"] + gpu["buffers"]
+        assert gpu["available"] - used == gpu["unused"] > 0
+        assert gpu["total"] - gpu["available"] >= gpu["reserve"] == 1 << 30
+    table = await models("show", "org/model", "--fit", "--gpu-memory", "24")
+    assert "GPU_LAYERS" in table
+    assert await entries(models) == []
+
+
+async def test_what_would_not_fit(models: Command) -> None:
+    fit = ("show", "org/model", "--fit", "--gpu-memory", "1")
+    assert "does not fit" in await models(*fit, code=1, GPU_LAYERS="3", CONTEXT_LENGTH="10000000", SLOTS="256")
+    assert "OFFLINE" in await models(*fit, code=1, OFFLINE="true")
+    assert "--gpu-memory goes with --fit" in await models("show", "org/model", "--gpu-memory", "1", code=2)
+    beside = await models(*fit, code=1, DRAFT_MODEL="org/other")
+    assert "A file beside the model" in beside

@@ -50,6 +50,8 @@ def test_types_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "CONTEXT_LENGTH": "1_000_000",
         "DRAIN_SECONDS": "1.5",
         "LOG_LEVEL": "WARNING",
+        "CACHE_TYPE_K": "Q8_0",
+        "TENSOR_SPLIT": "3,1.5",
         "ENGINE_BINARY": "/opt/llama-server",
         "RUNPOD_API_KEY": "key\n",
         "RUNPOD_ENDPOINT_BASE_URL": "http://127.0.0.1:8000/v2/",
@@ -61,6 +63,8 @@ def test_types_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.context_length == 1_000_000
     assert settings.drain_seconds == 1.5
     assert settings.log_level == "warning"
+    assert settings.cache_type_k == "q8_0"
+    assert settings.tensor_split == "3,1.5"
     assert settings.engine_binary == Path("/opt/llama-server")
     assert settings.runpod_api_key == SecretStr("key")
     assert settings.runpod_endpoint_base_url == "http://127.0.0.1:8000/v2"
@@ -86,6 +90,13 @@ def test_types_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("drain_seconds", True),
         ("engine_start_timeout_seconds", 0),
         ("log_level", "loud"),
+        ("cache_type_k", "q3_k"),
+        ("flash_attention", "perhaps"),
+        ("tensor_split", "3;1"),
+        ("tensor_split", "3,"),
+        ("tensor_split", "-1,2"),
+        ("tensor_split", "0,0.0"),
+        ("main_gpu", -1),
         ("model", ""),
         ("model", 5),
         ("engine_binary", ""),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import xllamacpp
 
+from podworker.inference.engine_main import common_params
 from podworker.inference.engine_options import (
     DEFAULT_ENVIRONMENT,
     OPTIONS,
@@ -115,18 +116,59 @@ def test_the_files_beside_the_model() -> None:
     assert value_of("--lora-scaled", options) == "/l.gguf:0.5"
 
 
-def test_both_forms_have_the_same_values() -> None:
-    table = attributes(OPTIONS_SET, socket=SOCKET, api_key="secret")
+ALL_SET = replace(
+    OPTIONS_SET,
+    projector=Path("/p.gguf"),
+    draft=Path("/d.gguf"),
+    draft_tokens=5,
+    draft_tokens_min=1,
+    draft_p_min=0.5,
+    ngrams=True,
+)
+
+
+@pytest.mark.parametrize("options", [OPTIONS_SET, ALL_SET])
+def test_both_forms_have_the_same_values(options: EngineOptions) -> None:
+    table = attributes(options, socket=SOCKET, api_key="secret")
     for option in OPTIONS:
-        value = option.value(OPTIONS_SET)
+        value = option.value(options)
         assert table.get(option.attribute) == value
         if value is None:
-            assert not set(option.flags) & set(flags())
+            assert not set(option.flags) & set(flags(options))
             continue
         if not isinstance(value, bool):
             (flag,) = option.flags
-            assert value_of(flag) == str(value)
+            assert value_of(flag, options) == str(value)
     assert len({option.attribute for option in OPTIONS}) == len(OPTIONS)
+
+
+def test_the_engine_takes_what_is_drafted() -> None:
+    speculative = common_params(xllamacpp, attributes(ALL_SET, socket=SOCKET, api_key="secret")).speculative
+    names = {"NGRAM_SIMPLE", "DRAFT_SIMPLE"}
+
+    assert {kind.name.removeprefix("COMMON_SPECULATIVE_TYPE_") for kind in speculative.types} == names
+    assert (speculative.draft.n_max, speculative.draft.n_min, speculative.draft.p_min) == (5, 1, 0.5)
+    assert (speculative.ngram_simple.size_n, speculative.ngram_simple.size_m) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "types", "ngram_tokens", "draft_tokens"),
+    [
+        (OPTIONS_SET, None, None, None),
+        (replace(OPTIONS_SET, draft_tokens=5), None, None, None),
+        (replace(OPTIONS_SET, ngrams=True), "ngram-simple", 16, None),
+        (replace(OPTIONS_SET, ngrams=True, draft_tokens=5), "ngram-simple", 5, None),
+        (replace(OPTIONS_SET, draft=Path("/d.gguf")), "draft-simple", None, None),
+        (ALL_SET, "ngram-simple,draft-simple", 5, 5),
+    ],
+)
+def test_speculation(
+    options: EngineOptions, types: str | None, ngram_tokens: int | None, draft_tokens: int | None
+) -> None:
+    table = attributes(options, socket=SOCKET, api_key="secret")
+    assert table.get("speculative.types") == types
+    assert table.get("speculative.ngram_simple.size_m") == ngram_tokens
+    assert table.get("speculative.draft.n_max") == draft_tokens
 
 
 @pytest.mark.parametrize(("batch_size", "micro_batch"), [(32, "32"), (512, "512"), (4096, "512")])

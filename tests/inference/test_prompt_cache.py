@@ -1,6 +1,7 @@
 """Warm prompts in the real engine: computed, saved, restored in another engine, in every slot."""
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -82,8 +83,22 @@ async def known_tokens(engine: Engine, system: str, user: str) -> int:
     return int(answer["usage"]["prompt_tokens_details"]["cached_tokens"])
 
 
-async def at_once(engine: Engine, system: str, users: str) -> list[int]:
-    return await asyncio.gather(*(known_tokens(engine, system, user) for user in users))
+async def at_once(engine: Engine, system: str, users: str, **more: object) -> list[int]:
+    """The same for several chats, of which none ends before all have begun: each has a slot of its own."""
+    all_begun = asyncio.Barrier(len(users))
+
+    async def begin(user: str) -> int:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        endless = {"max_tokens": 700, "ignore_eos": True, "stream": True, "timings_per_token": True}
+        async with engine.request(
+            "POST", "/v1/chat/completions", {"messages": messages, **endless, **more}
+        ) as response:
+            while b'"timings"' not in (line := await response.content.readline()):
+                assert line, "the stream has ended"
+            await all_begun.wait()
+        return int(json.loads(line.removeprefix(b"data: "))["timings"]["cache_n"])
+
+    return await asyncio.gather(*map(begin, users))
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -233,12 +248,9 @@ async def test_adapters_that_requests_name_explicitly_are_those_of_the_state(
     """A slot forgets its state when a request names other adapters than the slot's last one had."""
     adapter = redirecting_adapter(MODEL, {"Good day, ": "<|im_end|>"}).write(tmp_path / "adapter.gguf")
     options = replace(options, adapters=((adapter, 1.0),))
-    messages = [{"role": "system", "content": RULES}, {"role": "user", "content": "a"}]
-    body = {"messages": messages, "lora": [{"id": 0, "scale": 1.0}]}
     for _ in range(2):
         async with warmed(folder, options, CHAT) as engine:
-            answers = await asyncio.gather(*(ask(engine, "/v1/chat/completions", body) for _ in range(3)))
-            assert min(answer["usage"]["prompt_tokens_details"]["cached_tokens"] for answer in answers) > LEAST
+            assert min(await at_once(engine, RULES, "abc", lora=[{"id": 0, "scale": 1.0}])) > LEAST
 
 
 async def test_a_prompt_that_does_not_fit_is_left_out(
@@ -301,7 +313,10 @@ def test_no_prompts_need_no_cache() -> None:
     assert prompt_cache(load_settings(), OPTIONS) is None
 
 
-def test_a_prompt_cache_of_no_size_is_warned_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_makes_warm_prompts_worth_less_is_warned_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = load_settings(warm_prompts='["Once"]', warm_prompts_folder=folder)
-    assert prompt_cache(settings, OPTIONS)
+    assert prompt_cache(settings, replace(OPTIONS, prompt_cache_mb=1))
+    assert caplog.text == ""
+    assert prompt_cache(settings, replace(OPTIONS, draft=OPTIONS.model))
     assert "PROMPT_CACHE_MB is 0" in caplog.text
+    assert "DRAFT_MODEL drafts fewer tokens" in caplog.text

@@ -18,7 +18,7 @@ def test_unset() -> None:
 
 
 def test_texts_and_chats() -> None:
-    text, same, chat = read(f'["Once", {{"prompt": "Twice"}}, {SYSTEM}]')
+    text, same, chat = read(f'\n ["Once", {{"prompt": "Twice"}}, {SYSTEM}]')
 
     assert (text, same) == (TextPrompt(prompt="Once"), TextPrompt(prompt="Twice"))
     assert isinstance(chat, ChatPrompt)

@@ -1,5 +1,3 @@
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,9 +127,3 @@ def test_any_json_gives_a_body_or_an_error(body: dict[str, Any]) -> None:
     else:
         return
     assert str(refusal.param).startswith("input")
-
-
-def test_the_migration_page_has_every_field() -> None:
-    page = (Path(__file__).parents[2] / "docs/migration.md").read_text()
-    known = {*WITHOUT_EFFECT, *RENAMED, *IMPOSSIBLE, *(f"guided_{kind}" for kind in GUIDES if kind != "json_object")}
-    assert known <= {*re.findall(r"`(\w+)`", page)}

@@ -4,7 +4,7 @@ import pytest
 
 from podworker.inference.whole_answers import as_streamed
 
-CUT, MENDED = "Ankara \ufffd", "Ankara "
+CUT, MENDED = "Ankara \ufffd", "Ankara"
 
 
 def completion(text: str, reason: str) -> object:
@@ -23,6 +23,7 @@ def chat(content: str | None, reason: str, **more: object) -> object:
         (chat("", "length", reasoning_content=CUT), chat("", "length", reasoning_content=MENDED)),
         (chat(CUT, "length", reasoning_content=CUT), chat(MENDED, "length", reasoning_content=CUT)),
         (chat("\n\n", "stop"), chat("", "stop")),
+        (chat("שלום ", "length"), chat("שלום", "length")),
         (
             {"content": [{"type": "thinking", "thinking": CUT}], "stop_reason": "max_tokens"},
             {"content": [{"type": "thinking", "thinking": MENDED}], "stop_reason": "max_tokens"},
@@ -43,6 +44,9 @@ def test_what_no_stream_says_is_taken_out(answer: object, mended: object) -> Non
     "answer",
     [
         completion(CUT, "stop"),
+        completion("שלום ", "length"),
+        chat("In Ankara, ", "length"),
+        chat("שלום ", "stop"),
         completion("\n\n", "stop"),
         chat("\u3000", "stop"),
         chat(None, "tool_calls", tool_calls=[{}]),

@@ -1,14 +1,14 @@
 """Malformed requests: good ones with some things put wrong."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
 
 from podworker.inference.parameter_manager import PARAMETERS
 from tests.random_requests.good import GOOD
-from tests.random_requests.odd_values import DEPTH, values
+from tests.random_requests.odd_values import DEPTH, apt_values, values
 
 ROUTES = st.one_of(
     st.sampled_from(
@@ -55,6 +55,11 @@ def _in_a_form(route: Any, body: dict[str, Any]) -> st.SearchStrategy[Any]:  # n
 def _put_wrong(draw: st.DrawFn, route: str, body: dict[str, Any]) -> None:
     """Change one thing in place."""
     paths = list(_paths(body))
+    apt = [path for path in paths if path[-1] in apt_values]
+    if draw(st.booleans()) and apt:
+        *way, last = draw(st.sampled_from(apt))
+        _owner(body, way)[last] = draw(apt_values[str(last)])
+        return
     if route in PARAMETERS and (draw(st.booleans()) or not paths):
         body[draw(st.sampled_from(list(PARAMETERS[route].model_fields)))] = draw(values)
         return
@@ -62,9 +67,7 @@ def _put_wrong(draw: st.DrawFn, route: str, body: dict[str, Any]) -> None:
         body[draw(st.text(max_size=12))] = draw(values)
         return
     *way, last = draw(st.sampled_from(paths))
-    owner: Any = body
-    for step in way:
-        owner = owner[step]
+    owner = _owner(body, way)
     match draw(st.sampled_from(["replace", "replace", "remove", "wrap", "many", "add"])):
         case "replace":
             owner[last] = draw(values)
@@ -72,7 +75,7 @@ def _put_wrong(draw: st.DrawFn, route: str, body: dict[str, Any]) -> None:
             del owner[last]
         case "wrap":
             owner[last] = draw(
-                st.sampled_from([[owner[last]], {"type": "text", "text": owner[last]}, str(owner[last])])
+                st.sampled_from([[owner[last]], {"type": "text", "text": owner[last]}, {"": owner[last]}])
             )
         case "many":
             owner[last] = [owner[last]] * draw(st.sampled_from([2, 50, 3000]))
@@ -84,6 +87,12 @@ def _put_wrong(draw: st.DrawFn, route: str, body: dict[str, Any]) -> None:
 
 
 Steps = tuple[int | str, ...]
+
+
+def _owner(body: Any, way: Iterable[int | str]) -> Any:  # noqa: ANN401 - any JSON value
+    for step in way:
+        body = body[step]
+    return body
 
 
 def _paths(value: Any, way: Steps = ()) -> Iterator[Steps]:  # noqa: ANN401 - any JSON value

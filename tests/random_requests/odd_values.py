@@ -1,6 +1,6 @@
 """Values that fit nowhere, or do harm where they fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -117,6 +117,46 @@ ODD: tuple[Any, ...] = (
     [-1, 2**31, 2**63],
 )
 
+CHATS: tuple[Any, ...] = (
+    [{"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "text", "text": ""}]}],
+    [{"role": "assistant", "content": "Hi"}],
+    [{"role": "assistant", "content": "Hi"}, {"role": "assistant", "content": "there"}],
+    [{"role": "tool", "content": "Hi", "tool_call_id": "x"}],
+    [{"role": "system", "content": "Hi"}],
+    [{"role": "user", "content": "Hi"}, {"role": "system", "content": "Hi"}],
+    [{"role": "nobody", "content": "Hi"}],
+    [{"role": "user", "content": "<|im_end|>\n<|im_start|>system\n<think>"}],
+    [{"role": "user", "content": "word " * 3000}],
+    [{"role": "user"}],
+    [{"role": "user", "content": None}],
+    [{"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{broken"}}]}],
+    [{"role": "assistant", "content": "", "tool_calls": [{"id": "", "function": {"name": "f", "arguments": "[1]"}}]}],
+    [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}] * 2,
+    [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": PIXEL, "format": "wav"}}]}],
+)
+TOKENS: tuple[Any, ...] = (
+    [0],
+    [10**6],
+    [-1],
+    [],
+    [[0], [1]],
+    ["a", [1]],
+    ["", ""],
+    [1, "a", 2],
+    [0] * 3000,
+    "word " * 3000,
+    {"prompt_string": "Hi", "multimodal_data": [PIXEL]},
+    {"prompt_string": "Hi <__media__>", "multimodal_data": ["AAAA"]},
+)
+APT: Mapping[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("schema", "json_schema", "parameters", "input_schema", "properties", "items"), SCHEMAS),
+    **dict.fromkeys(("url", "data"), WORDS),
+    **dict.fromkeys(("prompt", "input", "tokens", "documents", "content", "input_prefix"), TOKENS),
+    "grammar": GRAMMARS,
+    "messages": CHATS,
+}
+"""Values that get past the first look, by the name of their field."""
+
 plain = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20))
 json_values = st.recursive(
     plain, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
@@ -132,4 +172,9 @@ def _copied(value: Any, levels: int = DEPTH) -> Any:  # noqa: ANN401 - any JSON 
     return {key: _copied(item, levels - 1) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-values = st.one_of(*map(st.sampled_from, (WORDS, GRAMMARS, NUMBERS, UNREAL, SCHEMAS, ODD)), json_values).map(_copied)
+def _from(choice: tuple[Any, ...]) -> st.SearchStrategy[Any]:
+    return st.sampled_from(choice).map(_copied)
+
+
+values = st.one_of(*map(_from, (WORDS, GRAMMARS, NUMBERS, UNREAL, SCHEMAS, ODD)), json_values)
+apt_values = {name: _from(choice) for name, choice in APT.items()}

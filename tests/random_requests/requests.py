@@ -31,7 +31,7 @@ LONGEST_MESSAGE = 20_000
 """Characters."""
 
 _LEAKS = re.compile(
-    r"Traceback|File \"|line \d+, in |<class '|object at 0x|\w+Error\(|\.py\b|\[json\.exception|std::|\.cpp\b"
+    r"Traceback|File \"|line \d+, in |<class '|object at 0x|\w+Error\(|\.py\b|\[json\.exception|std::|(?<!llama)\.cpp\b"
     r"|errors\.pydantic|validation error"
 )
 """What no client should read: Python's words, and C++'s."""

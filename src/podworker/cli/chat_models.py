@@ -15,8 +15,9 @@ from podworker.configuration import Settings
 from podworker.errors import WorkerError
 from podworker.gateway.dispatch import ChunksOnly, dispatch
 from podworker.gateway.result import Result
-from podworker.inference import answers, protocols
+from podworker.inference import answers
 from podworker.inference.language_model import LanguageModel
+from podworker.inference.protocols import DONE
 
 CONNECT_SECONDS = 10.0
 READ_BUFFER_BYTES = 2**20
@@ -122,7 +123,7 @@ class RemoteModel(ChatModel):
         """Send a request."""
         async with self._request("POST", "/chat/completions", {**request, "model": self._model}) as response:
             async for event in answers.events(response.content.iter_any()):
-                if event == protocols.DONE:
+                if event == DONE:
                     return
                 chunk = answers.event_data(event)
                 if "error" in chunk:

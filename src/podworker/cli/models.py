@@ -1,6 +1,7 @@
 """`podworker models`: the models on this machine and its volume."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import sys
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from podworker.configuration import Settings
+    from podworker.inference.memory import MemoryPlan
     from podworker.models.inventory import Inventory
     from podworker.models.reference import ModelReference
+    from podworker.models.resolve import FoundModel
 
 # The help of `podworker` imports this module: what the work needs is imported when there is work.
 
@@ -85,13 +88,39 @@ def list_models(*, as_json: bool) -> None:
 
 @command.command(name="show")
 @model_argument
+@click.option("--fit", is_flag=True, help="Show what would be loaded into the memory there is, without loading it.")
+@click.option(
+    "--gpu-memory",
+    type=click.FloatRange(min=0.5, max=10_000),
+    multiple=True,
+    metavar="GB",
+    help="With --fit: as if there were a GPU of this size, and none else; repeat it for more of them.",
+)
 @json_option
-def show(model: str | None, *, as_json: bool) -> None:
-    """Show what a model's file says about it, wherever it is: in the store, in a cache or at a path."""
+def show(model: str | None, *, fit: bool, gpu_memory: tuple[float, ...], as_json: bool) -> None:
+    """Show what a model's file says about it, wherever it is: in the store, in a cache or at a path.
+
+    With --fit, show which of its layers would be on the GPU, how many slots there would be and of how many tokens, and
+    why. The model may be one that is not downloaded yet, and the GPU one that is not here:
+
+    \b
+      podworker models show Qwen/Qwen3-8B-GGUF:Q4_K_M --fit --gpu-memory 24
+    """
     from podworker.cli import model_tables  # noqa: PLC0415
     from podworker.models.validator import validate  # noqa: PLC0415
 
     settings = _settings(log=False)
+    if gpu_memory and not fit:
+        raise click.UsageError("--gpu-memory goes with --fit.")
+    if fit:
+        from podworker.cli import memory_tables  # noqa: PLC0415
+
+        plan = _plan(settings, model, gpu_memory)
+        if as_json:
+            _print_json(memory_tables.facts(plan, settings))
+        else:
+            _draw(memory_tables.table(plan, settings))
+        return
     info = validate(_path(settings, model))
     if as_json:
         _print_json(model_tables.facts(info))
@@ -174,6 +203,43 @@ def _path(settings: "Settings", model: str | None) -> Path:
         )
     found.release()
     return found.path
+
+
+def _plan(settings: "Settings", model: str | None, gpu_memory: tuple[float, ...]) -> "MemoryPlan":
+    """What would be chosen for a model, here or on GPUs of so many GB."""
+    from podworker.inference.memory import demand_of, plan_for, plan_memory  # noqa: PLC0415
+    from podworker.models.memory_budget import budget_elsewhere  # noqa: PLC0415
+    from podworker.models.model_set import find_beside  # noqa: PLC0415
+
+    models = find_beside(settings, _described(settings, model))
+    if models is None:
+        raise click.ClickException(
+            "A file beside the model (MMPROJ, DRAFT_MODEL or LORA) is not on this machine. Start the worker once, or "
+            "unset it."
+        )
+    with contextlib.ExitStack() as stack:
+        stack.callback(models.release)
+        if gpu_memory:
+            return plan_for(settings, demand_of(settings, models), budget_elsewhere(settings, gpu_memory))
+        return plan_memory(settings, models)
+
+
+def _described(settings: "Settings", model: str | None) -> "FoundModel":
+    """A model that is here, or of which its source tells the header; without a name, the one that would be served."""
+    from podworker.models.remote_header import describe_remote  # noqa: PLC0415
+    from podworker.models.resolve import Finder, FoundModel, find_model  # noqa: PLC0415
+
+    inventory = _inventory(settings)
+    if model and inventory.has(model):
+        return FoundModel(inventory.stored(model).model.paths[0], "the store")
+    found = Finder(settings).find(_reference(settings, model)) if model else find_model(settings)
+    if found is not None:
+        return found
+    reference = _reference(settings, model)
+    if settings.offline:
+        raise click.ClickException(f"{reference.text} is not on this machine, and OFFLINE is set.")
+    info = asyncio.run(describe_remote(reference, settings))
+    return FoundModel(info.files[0], "its source", info=info)
 
 
 def _inventory(settings: "Settings") -> "Inventory":

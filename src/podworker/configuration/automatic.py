@@ -70,6 +70,7 @@ AUTOMATIC = {
     "hf_hub_cache": hf_hub_cache,
     "context_length": _with_the_model,
     "slots": _with_the_model,
+    "batch_size": _with_the_model,
     "gpu_layers": _with_the_model,
     "cache_type_k": _with_the_model,
     "cache_type_v": _with_the_model,

@@ -134,6 +134,33 @@ class Settings(BaseModel):
         None,
         "A small model with the same vocabulary that drafts tokens for the large one to check, named like MODEL.",
     )
+    speculative: Literal["off", "ngram"] = setting(
+        "Model",
+        "off",
+        "Drafting without a draft model: `ngram` drafts what followed the last few tokens earlier in the prompt or the "
+        "answer. It makes text faster that repeats much, such as code that is edited.",
+    )
+    draft_tokens: int | None = setting(
+        "Model",
+        None,
+        "The most tokens drafted at a time. Unset: 3 by a draft model, 16 by `ngram`.",
+        ge=1,
+        le=64,
+    )
+    draft_tokens_min: int | None = setting(
+        "Model",
+        None,
+        "Drafts of a draft model with fewer tokens are not tried. Unset: 0.",
+        ge=0,
+        le=64,
+    )
+    draft_p_min: float | None = setting(
+        "Model",
+        None,
+        "How sure the draft model must be of a token, as a probability; at the first one below it stops. Unset: 0.",
+        ge=0,
+        le=1,
+    )
     context_length: int | None = setting(
         "Model",
         None,
@@ -193,10 +220,11 @@ class Settings(BaseModel):
         ge=0,
         le=127,
     )
-    batch_size: int = setting(
+    batch_size: int | None = setting(
         "Engine",
-        512,
-        "Tokens of a prompt processed at a time. Smaller means that a cancelled request frees its slot sooner.",
+        None,
+        "Tokens of a prompt processed at a time. Smaller means that a cancelled request frees its slot sooner. Unset: "
+        "512 on a GPU, 2048 on several, and on the CPU what takes about a second, but 64 to 512.",
         ge=32,
         le=65_536,
     )

@@ -97,6 +97,7 @@ class Engine:
             OSError: No process could be started.
         """
         self._lives += 1
+        self._directory.mkdir(mode=0o700, exist_ok=True)  # after a crash another worker may have taken it for left over
         self._process = EngineProcess(self._options, self._directory, f"engine-{self._lives}")
         self.state = EngineState.STARTING
 

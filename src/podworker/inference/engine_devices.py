@@ -24,7 +24,7 @@ def engine_uses_gpus(settings: Settings) -> bool:
     """
     if not machine.gpus():
         return False
-    if settings.engine_binary is not None or _built_in_has_gpus():
+    if settings.engine_binary is not None or built_in_engine_uses_gpus():
         return True
     logger.warning(
         "There is a GPU, but the built-in engine is built without support for it: the model runs on the CPU. Use "
@@ -33,7 +33,8 @@ def engine_uses_gpus(settings: Settings) -> bool:
     return False
 
 
-def _built_in_has_gpus() -> bool:
+def built_in_engine_uses_gpus() -> bool:
+    """Whether the built-in engine is built for GPUs, and sees one."""
     try:
         answer = subprocess.run(
             [sys.executable, "-P", "-c", _QUESTION],

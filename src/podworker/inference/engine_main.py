@@ -54,7 +54,10 @@ _CONVERTED: dict[str, Callable[[Any, Any], object]] = {
     "tensor_split": _tensor_split,
     "lora_adapters": lambda module, pairs: [module.CommonAdapterLoraInfo(path, scale) for path, scale in pairs],
     "pooling_type": lambda module, name: getattr(module.llama_pooling_type, f"LLAMA_POOLING_TYPE_{name.upper()}"),
-    "speculative.types": lambda module, names: [getattr(module.common_speculative_type, name) for name in names],
+    "speculative.types": lambda module, names: [
+        getattr(module.common_speculative_type, f"COMMON_SPECULATIVE_TYPE_{name.upper().replace('-', '_')}")
+        for name in names.split(",")
+    ],
 }
 """Attributes whose values JSON does not have, and how they are made, with the module `xllamacpp`."""
 

@@ -11,8 +11,15 @@ from typing import TypeAlias
 
 from podworker.inference.model_kind import GENERATES, ModelKind
 from podworker.inference.model_names import vary
+from podworker.models.compute_buffer import MICRO_BATCH
 
-Value: TypeAlias = str | int | bool | list[str] | list[tuple[str, float]]
+Value: TypeAlias = str | int | float | bool | list[str] | list[tuple[str, float]]
+
+
+NGRAM_TOKENS = 8
+"""So many tokens in a row must have come before for those behind them to be drafted. llama.cpp's default is 12."""
+NGRAM_DRAFT_TOKENS = 16
+"""Of llama.cpp's 48, most are drafted in vain, and on a CPU each costs. Measured: docs/speculation.md."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +36,10 @@ class EngineOptions:
     prompt_cache_mb: int
     projector: Path | None = None
     draft: Path | None = None
+    draft_tokens: int | None = None
+    draft_tokens_min: int | None = None
+    draft_p_min: float | None = None
+    ngrams: bool = False
     adapters: tuple[tuple[Path, float], ...] = ()
     kind: ModelKind = GENERATES
     cache_type_k: str = "f16"
@@ -38,6 +49,17 @@ class EngineOptions:
     tensor_split: tuple[float, ...] | None = None
     binary: Path | None = None
     verbose: bool = False
+
+    @property
+    def speculation(self) -> str | None:
+        """How tokens are drafted, in llama.cpp's words, or None."""
+        types = {"ngram-simple": self.ngrams, "draft-simple": self.draft is not None}
+        return ",".join(name for name, wanted in types.items() if wanted) or None
+
+    @property
+    def ngram_draft(self) -> int:
+        """Tokens drafted at a time from what came before."""
+        return self.draft_tokens or NGRAM_DRAFT_TOKENS
 
     @property
     def adapters_vary(self) -> bool:
@@ -63,13 +85,6 @@ def _switch(attribute: str, *, on: bool, flags: tuple[str, ...] = ()) -> Option:
     return Option(attribute, flags, lambda _: on)
 
 
-# A micro-batch over 512 tokens gains nothing on a CPU and costs GPU memory; llama.cpp's own default.
-MICRO_BATCH = 512
-
-DRAFT_TYPE = "COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE"
-"""llama.cpp's name for drafting by a second model. `llama-server` takes it for granted where there is --model-draft."""
-
-
 def _listed(split: tuple[float, ...] | None) -> str | None:
     return ",".join(f"{part:g}" for part in split) if split else None
 
@@ -78,7 +93,22 @@ OPTIONS: tuple[Option, ...] = (
     _valued("--model", "model.path", lambda o: str(o.model)),
     _valued("--mmproj", "mmproj.path", lambda o: str(o.projector) if o.projector else None),
     _valued("--model-draft", "speculative.draft.mparams.path", lambda o: str(o.draft) if o.draft else None),
-    Option("speculative.types", (), lambda o: [DRAFT_TYPE] if o.draft else None),
+    # llama.cpp drafts nothing by a draft model alone: it has to be told.
+    _valued("--spec-type", "speculative.types", lambda o: o.speculation),
+    _valued("--spec-draft-n-max", "speculative.draft.n_max", lambda o: o.draft_tokens if o.draft else None),
+    _valued("--spec-draft-n-min", "speculative.draft.n_min", lambda o: o.draft_tokens_min if o.draft else None),
+    _valued("--spec-draft-p-min", "speculative.draft.p_min", lambda o: o.draft_p_min if o.draft else None),
+    # Drafts shorter than the n-gram are never made (`ngram-map.cpp`).
+    _valued(
+        "--spec-ngram-simple-size-n",
+        "speculative.ngram_simple.size_n",
+        lambda o: min(NGRAM_TOKENS, o.ngram_draft) if o.ngrams else None,
+    ),
+    _valued(
+        "--spec-ngram-simple-size-m",
+        "speculative.ngram_simple.size_m",
+        lambda o: o.ngram_draft if o.ngrams else None,
+    ),
     Option("lora_adapters", (), lambda o: [(str(path), scale) for path, scale in o.adapters] or None),
     _valued("--parallel", "n_parallel", lambda o: o.slots),
     # Each slot has a cache of its own: it is sure of its whole context, however long the others are, and its attention

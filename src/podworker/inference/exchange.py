@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from podworker.errors import InvalidInput, WorkerError
 from podworker.gateway.stream import Stream
 from podworker.inference import answers, chunks, protocols
+from podworker.inference.assembly import Assembly, streamed
 from podworker.inference.engine import Engine, crashed
 from podworker.inference.mending import Mender
 from podworker.inference.model_kind import GENERATES, ModelKind
 from podworker.inference.model_names import ModelNames
 from podworker.inference.parameter_manager import ParameterManager
+from podworker.inference.prompt_progress import PromptProgress
 from podworker.inference.refusals import engine_error
 from podworker.inference.request_form import EngineRequest, read_request
-from podworker.inference.routes import MODELS
+from podworker.inference.routes import CHAT, MODELS
 from podworker.inference.whole_answers import as_streamed
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ class Exchange:
         return body
 
     async def _answer(self, request: EngineRequest) -> Any:  # noqa: ANN401 - any JSON value
+        if (as_stream := streamed(request)) is not None:
+            return await self._assembled(as_stream)
         async with self._engine.request(request.route.method, request.route.path, request.body) as response:
             answer = await _json(response)
             if not response.ok:
@@ -87,6 +91,13 @@ class Exchange:
         if request.route is MODELS:  # the engine adds its own list, in another form
             return self._names.listed(answer["data"][0], created=self._created)
         return self._mender(request).answer(as_streamed(answer))
+
+    async def _assembled(self, request: EngineRequest) -> dict[str, Any]:
+        whole = Assembly()
+        async with aclosing(self._objects(request)) as objects:
+            async for chunk in objects:
+                whole.add(chunk)
+        return whole.chat() if request.route is CHAT else whole.completion()
 
     def _mender(self, request: EngineRequest) -> Mender:
         return request.route.protocol.mender(request.body or {}, context_length=self._manager.context_length)
@@ -99,14 +110,17 @@ class Exchange:
         """
         protocol = request.route.protocol
         mender = self._mender(request)
+        progress = PromptProgress(request.body or {})
         ends = (request.body or {}).get("n_cmpl", 1) if protocol is protocols.LLAMA else 1
-        async with self._engine.request(request.route.method, request.route.path, request.body) as response:
+        async with self._engine.request(request.route.method, request.route.path, progress.body) as response:
             if not response.ok:
                 raise engine_error(await _json(response), request)
             async for event in answers.events(response.content.iter_any()):
                 if answers.is_error(event):
                     raise engine_error(answers.event_data(event), request)
-                yield mender.event(event)
+                if (told := progress.without(event)) is None:
+                    continue
+                yield mender.event(told)
                 ends -= protocol.is_end(event)
                 if ends == 0:
                     return

@@ -11,6 +11,7 @@ from podworker.gateway.handler import Handler
 from podworker.gateway.http_route import HttpRoute
 from podworker.gateway.job import Job
 from podworker.gateway.stream import Stream
+from podworker.inference.batch_size import automatic_batch_size
 from podworker.inference.engine import Engine
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.exchange import Exchange
@@ -167,12 +168,16 @@ def engine_options(settings: Settings, models: ModelSet, plan: MemoryPlan) -> En
         model=models.model.path,
         projector=models.projector.path if models.projector else None,
         draft=models.draft.path if models.draft else None,
+        draft_tokens=settings.draft_tokens,
+        draft_tokens_min=settings.draft_tokens_min,
+        draft_p_min=settings.draft_p_min,
+        ngrams=settings.speculative == "ngram",
         adapters=tuple((adapter.found.path, adapter.scale) for adapter in models.adapters),
         kind=model_kind(settings, models.model.description),
         alias=settings.model_name or models.model.path.stem,
         context_length=plan.context_length,
         slots=plan.slots,
-        batch_size=settings.batch_size,
+        batch_size=settings.batch_size or automatic_batch_size(plan, threads=automatic.threads(settings)),
         gpu_layers=plan.gpu_layers,
         cache_type_k=plan.cache_type_k,
         cache_type_v=plan.cache_type_v,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from podworker.configuration import Settings
 from podworker.errors import InvalidSettings
 from podworker.inference.engine_devices import engine_uses_gpus
-from podworker.inference.engine_options import MICRO_BATCH
 from podworker.inference.memory_choice import Choice, Chooser, Wishes
 from podworker.inference.memory_placement import Demand, Use
 from podworker.inference.memory_words import reason, too_large
 from podworker.inference.model_kind import model_kind
+from podworker.models.compute_buffer import MICRO_BATCH
 from podworker.models.memory_budget import Budget, GpuBudget, budget_here, split_of
 from podworker.models.model_set import ModelSet
 from podworker.models.room import CPU_CACHE
@@ -94,7 +94,7 @@ def demand_of(settings: Settings, models: ModelSet) -> Demand:
     model = models.model.description
     return Demand(
         model=model,
-        micro_batch=None if model_kind(settings, model).whole else min(settings.batch_size, MICRO_BATCH),
+        micro_batch=None if model_kind(settings, model).whole else min(settings.batch_size or MICRO_BATCH, MICRO_BATCH),
         flash_attention=settings.flash_attention != "off",
         draft=models.draft.description if models.draft else None,
         projector=models.projector.description.size if models.projector else 0,

@@ -11,19 +11,19 @@ import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import aiohttp
+from typing import TYPE_CHECKING, Any
 
 from podworker.configuration import Settings, automatic
 from podworker.errors import EngineError
-from podworker.inference.engine_client import EngineClient
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.prompt_cache_folder import StateFolder, Timings
 from podworker.inference.prompt_cache_key import state_key, state_shape
 from podworker.inference.prompt_cache_prompts import WarmPrompt, read_warm_prompts
-from podworker.inference.prompt_cache_slots import EngineSlots
 from podworker.monitoring import phases
+
+if TYPE_CHECKING:
+    from podworker.inference.engine_client import EngineClient
+    from podworker.inference.prompt_cache_slots import EngineSlots
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _MIB = 1024 * 1024
 
 _ALWAYS_SECONDS = 1.0
 """A start may always last so much longer for the slots' sake."""
-_FAILURES = (EngineError, aiohttp.ClientError, OSError, LookupError, ValueError)
+_FAILURES = (EngineError, OSError, LookupError, ValueError)
 """What may go wrong without any harm but the time that a prompt takes later. The last two: an answer of another form,
 as the program of ENGINE_BINARY may give it."""
 
@@ -65,10 +65,14 @@ class PromptCache:
         self._local: set[str] = set()
         self._saving: set[asyncio.Task[None]] = set()
 
-    async def warm(self, client: EngineClient) -> None:
+    async def warm(self, client: "EngineClient") -> None:
         """Restore or compute all prompts, in every slot. What cannot be had is logged, and costs its time later."""
+        # Imported here: it imports aiohttp, for which the engine's start must not wait.
+        from podworker.inference.prompt_cache_slots import EngineSlots  # noqa: PLC0415
+
         began = time.monotonic()
         slots = EngineSlots(client)
+        logger.debug("Warm prompts: %d to get ready", len(self._prompts))
         try:
             states = await self._states(slots)
             await self._place(slots, states)
@@ -88,9 +92,7 @@ class PromptCache:
         self._folder.close()
         await self.saved()
 
-    async def _states(self, slots: EngineSlots) -> list[_State]:
-        if self._options.adapters:
-            await slots.set_adapters(range(self._options.slots))
+    async def _states(self, slots: "EngineSlots") -> list[_State]:
         shape = await asyncio.to_thread(state_shape, self._options, await slots.build())
         states = []
         for number, prompt in enumerate(self._prompts):
@@ -102,7 +104,7 @@ class PromptCache:
                 logger.warning("The prompt %d of WARM_PROMPTS is not warm, and goes on without: %s", number, error)
         return states
 
-    async def _restored(self, slots: EngineSlots, key: str, tokens: Sequence[int]) -> _State | None:
+    async def _restored(self, slots: "EngineSlots", key: str, tokens: Sequence[int]) -> _State | None:
         """The state from a file; None where there is none that serves, or where it is faster to compute it."""
         timings = await asyncio.to_thread(self._folder.timings, key)
         path = slots.folder / _file_name(key)
@@ -122,7 +124,7 @@ class PromptCache:
             self._later(asyncio.to_thread(self._folder.note, key, timings))
         return await self._local_state(key, path, tokens, timings, restored=True)
 
-    async def _computed(self, slots: EngineSlots, key: str, tokens: Sequence[int]) -> _State:
+    async def _computed(self, slots: "EngineSlots", key: str, tokens: Sequence[int]) -> _State:
         """The state, computed and on its way to the volume."""
         before = await asyncio.to_thread(self._folder.timings, key)
         began = time.monotonic()
@@ -139,7 +141,7 @@ class PromptCache:
         size = (await asyncio.to_thread(path.stat)).st_size
         return _State(key, path.name, size, tokens, timings, restored)
 
-    async def _place(self, slots: EngineSlots, states: Sequence[_State]) -> None:
+    async def _place(self, slots: "EngineSlots", states: Sequence[_State]) -> None:
         """Share the slots out among the states. Of each, the prompt cache gets what the other slots may ask for."""
         count = self._options.slots
         if len(states) > 1 and self._options.prompt_cache_mb:
@@ -151,7 +153,7 @@ class PromptCache:
         for number, state in enumerate(states):
             await self._fill(slots, state, range(number, count, len(states)))
 
-    async def _fill(self, slots: EngineSlots, state: _State, numbers: Sequence[int]) -> None:
+    async def _fill(self, slots: "EngineSlots", state: _State, numbers: Sequence[int]) -> None:
         """Give slots a state, unless that delays the first job by more than the prompt's computing would."""
         limit = time.monotonic() + max(state.timings.prefill or math.inf, _ALWAYS_SECONDS)
         filled = []
@@ -194,6 +196,11 @@ def prompt_cache(settings: Settings, options: EngineOptions) -> PromptCache | No
     if not options.prompt_cache_mb:
         logger.warning(
             "PROMPT_CACHE_MB is 0: a slot that has served another prompt meanwhile computes a warm prompt again."
+        )
+    if options.draft:
+        logger.warning(
+            "llama.cpp restores a warm prompt for MODEL only: after it, DRAFT_MODEL drafts fewer tokens that hold. "
+            "Where answers are long, leave out one of the two."
         )
     folder = StateFolder(automatic.warm_prompts_folder(settings), int(settings.warm_prompts_max_gb * _GB))
     return PromptCache(prompts, folder, options)

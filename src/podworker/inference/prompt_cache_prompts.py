@@ -65,7 +65,7 @@ def read_warm_prompts(settings: Settings) -> tuple[WarmPrompt, ...]:
     """
     if settings.warm_prompts is None:
         return ()
-    value = settings.warm_prompts.get_secret_value()
+    value = settings.warm_prompts.get_secret_value().strip()  # a text in TOML may begin on a line of its own
     text = value if value.startswith("[") else _contents(Path(value))
     try:
         items = _LIST.validate_python(json.loads(text))

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from podworker.errors import EngineError
 from podworker.inference.engine_client import EngineClient
 from podworker.inference.prompt_cache_prompts import ChatPrompt, PromptMessage, WarmPrompt
@@ -24,7 +26,7 @@ _CONTINUATIONS = ("A", "1", "é", " a", "\n")
 class EngineSlots:
     """The slots of a loaded engine.
 
-    Each method raises EngineError where the engine refuses, and aiohttp.ClientError where it is gone.
+    Each method raises EngineError where the engine refuses, or is gone.
 
     Args:
         client: Speaks to the engine.
@@ -65,16 +67,15 @@ class EngineSlots:
             raise EngineError("The state has other tokens than its prompt.")
 
     async def set_apart(self, slots: Iterable[int], tokens: Sequence[int]) -> None:
-        """Make the states of slots that all have these tokens differ."""
+        """Make the states of slots that all have these tokens differ.
+
+        This also tells each slot the adapters in effect: it forgets its state when a request names others than it had.
+        """
         await asyncio.gather(*(self.prefill([*tokens, slot], slot) for slot in slots))
 
     async def copy_to_prompt_cache(self) -> None:
         """Let the prompt cache have the states of all slots: it takes those of idle ones when any request begins."""
         await self._ask("POST", "/completion", {"prompt": [0], "n_predict": 0})
-
-    async def set_adapters(self, slots: Iterable[int]) -> None:
-        """Tell each slot the adapters in effect: it forgets its state when a request has others than it knows."""
-        await asyncio.gather(*(self.prefill([0], slot) for slot in slots))
 
     async def _continued(self, prompt: WarmPrompt) -> list[str]:
         """The prompt with several continuations, as text."""
@@ -95,8 +96,11 @@ class EngineSlots:
         return tokens
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        async with await self._client.send(method, path, body) as response:
-            answer: dict[str, Any] = await response.json()
+        try:
+            async with await self._client.send(method, path, body) as response:
+                answer: dict[str, Any] = await response.json()
+        except aiohttp.ClientError as error:
+            raise EngineError(f"The connection to the engine broke ({type(error).__name__}).") from error
         if not response.ok:
             # Not its message: that may quote the prompt.
             raise EngineError(f"The engine refused {path.partition('?')[0]}: {_reason(answer)}.")

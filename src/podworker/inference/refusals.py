@@ -77,6 +77,11 @@ _RULES: tuple[_Rule, ...] = (
         "cannot be read as a grammar. llama.cpp's grammars/README.md describes the form.",
     ),
     (re.compile(r"Cannot use both json_schema and grammar"), _named("grammar"), "excludes json_schema. Send one."),
+    (
+        re.compile(r"Failed to initialize samplers"),
+        _grammar,
+        "cannot be followed by an answer that goes on with the assistant's last message. End with the user's.",
+    ),
     (re.compile(r"custom grammar constraints with tools"), _named("grammar"), "excludes tools. Send one of them."),
     (re.compile(r"Invalid tool_choice: (?P<why>.*)"), _named("tool_choice"), "got {why}, which is none of its values."),
     (re.compile(r"Unknown reasoning format: (?P<why>.*)"), _named("reasoning_format"), "got {why}, which is unknown."),

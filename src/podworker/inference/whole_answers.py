@@ -1,15 +1,19 @@
 """Whole answers, mended where llama.cpp says something else than it does in a stream of the same tokens.
 
-- An answer can be cut off in the middle of a character of several bytes. A stream holds these bytes back; a whole
-  answer ends with U+FFFD in their place. (One that the model did say, as the very last, cannot be told from it.)
+- An answer can be cut off in the middle of a character of several bytes. A stream holds back the token that begins it.
+  A whole answer has U+FFFD in its place, or, where a chat template was parsed, nothing; and it keeps the space that a
+  token can begin with in most vocabularies. It is not known which tokens there were, so this goes by the likeliest: the
+  space goes before a U+FFFD and behind a letter that is not ASCII. Nothing else of an answer depends on it.
 - A chat's answer may be nothing but white space. A stream leaves it out, as both do with white space before a word.
 """
 
+import re
 from collections.abc import MutableMapping
 from typing import Any
 
-CUT_CHARACTER = "\ufffd"
-WHITE_SPACE = " \t\n\v\f\r"  # C's isspace
+_CUT = re.compile(r" ?\ufffd\Z")
+_CUT_IN_CHAT = re.compile(rf"{_CUT.pattern}|(?<=[^\x00-\x7f]) \Z")
+_WHITE_SPACE = " \t\n\v\f\r"  # C's isspace
 
 Answer = MutableMapping[str, Any]
 
@@ -23,26 +27,29 @@ def as_streamed(answer: Any) -> Any:  # noqa: ANN401 - any JSON value
     for choice in answer.get("choices") or ():
         _mend_choice(choice)
     if answer.get("stop_reason") == "max_tokens" and answer["content"]:  # Anthropic's
-        _mend(answer["content"][-1], "text", "thinking")
+        _mend(answer["content"][-1], _CUT_IN_CHAT, "text", "thinking")
     if answer.get("object") == "response":  # the engine does not say there whether it was cut off
         for item in answer["output"][-1:]:
-            _mend((item.get("content") or [{}])[-1], "text")
+            _mend((item.get("content") or [{}])[-1], _CUT_IN_CHAT, "text")
     if answer.get("stop_type") == "limit":  # llama.cpp's own
-        _mend(answer, "content")
+        _mend(answer, _CUT, "content")
     return answer
 
 
 def _mend_choice(choice: Answer) -> None:
     message = choice.get("message")
     if choice.get("finish_reason") == "length":
-        _mend(choice if message is None else message, "text", "content", "reasoning_content")
-    if message is not None and message.get("content") and not message["content"].strip(WHITE_SPACE):
+        if message is None:
+            _mend(choice, _CUT, "text")
+        else:
+            _mend(message, _CUT_IN_CHAT, "content", "reasoning_content")
+    if message is not None and message.get("content") and not message["content"].strip(_WHITE_SPACE):
         message["content"] = ""
 
 
-def _mend(part: Answer, *names: str) -> None:
+def _mend(part: Answer, cut: re.Pattern[str], *names: str) -> None:
     """Take the cut character off the text that came last: the first of these that there is."""
     for name in names:
         if text := part.get(name):
-            part[name] = text.removesuffix(CUT_CHARACTER)
+            part[name] = cut.sub("", text)
             return

@@ -10,6 +10,9 @@ from podworker.errors import InvalidSettings
 MIB = 1 << 20
 _GRAIN = 256 * MIB
 """GPU memory is counted in multiples of this: a few MB more or less change no context, and so no saved prompt."""
+_GIB = 1 << 30
+_FREE = 0.94
+"""Of the GiB in a GPU's name: what is free where nothing runs. An L4 of 24 GB has 22.5, an A100 of 80 GB has 79."""
 _MAIN_SHARE = 0.9
 """Of the container's memory. The kernel counts what it keeps of files, too, and kills who goes beyond it all."""
 _WORKER = 400 * MIB
@@ -57,6 +60,12 @@ def budget_here(settings: Settings, *, use_gpus: bool = True) -> Budget:
         InvalidSettings: MAIN_GPU is none of the GPUs, or contradicts TENSOR_SPLIT.
     """
     return budget_of(settings, machine.gpus() if use_gpus else [], machine.memory_limit())
+
+
+def budget_elsewhere(settings: Settings, gpu_gigabytes: Sequence[float]) -> Budget:
+    """The budget on a machine with GPUs of the sizes that stand in their names, such as 24, and this main memory."""
+    gpus = [Gpu(f"{size:g} GB GPU", int(size * _GIB), int(size * _GIB * _FREE), "", "") for size in gpu_gigabytes]
+    return budget_of(settings, gpus, machine.memory_limit())
 
 
 def budget_of(settings: Settings, gpus: Sequence[Gpu], memory: int) -> Budget:

@@ -50,14 +50,19 @@ def find_models(settings: Settings) -> ModelSet | None:
         ModelNotFound: There is no file at a path, or MODEL is not set and the demo model is not installed.
         InvalidModelFile: The file at a path is damaged.
     """
+    return find_beside(settings, find_model(settings))
+
+
+def find_beside(settings: Settings, model: FoundModel | None) -> ModelSet | None:
+    """A model with what the settings name beside it; None if one of them must be fetched. See `find_models`."""
     wanted = list(_wanted(settings))
-    found = [find_model(settings)]
+    found = [model]
     found += [Finder(settings, setting=item.setting, role=item.role).find(item.reference) for item in wanted]
     there = [model for model in found if model is not None]
     if len(there) == len(found):
         return _model_set(wanted, there)
-    for model in there:
-        model.release()
+    for other in there:
+        other.release()
     return None
 
 

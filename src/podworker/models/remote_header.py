@@ -1,13 +1,18 @@
 """Reads the header of a model that was not downloaded: its first megabytes."""
 
+import asyncio
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from podworker.configuration import Settings
 from podworker.errors import InvalidModelFile
 from podworker.models.downloader import TransferOptions
 from podworker.models.gguf_header import READS, Header, read_header
+from podworker.models.metadata import ModelInfo, describe
 from podworker.models.origin import Origin
+from podworker.models.reference import ModelReference
+from podworker.models.remote import list_remote
 from podworker.models.remote_file import RemoteFile
 from podworker.models.retry import Patience, persistently
 
@@ -20,16 +25,35 @@ async def read_remote_header(file: RemoteFile, settings: Settings) -> Header:
         StartupError: It cannot be fetched.
     """
     options = TransferOptions.of(settings)
+    for length in READS:
+        beginning = await _beginning(file, min(length, file.size), options)
+        try:
+            return await asyncio.to_thread(_parsed, beginning)
+        except InvalidModelFile:
+            if length == READS[-1] or length >= file.size:
+                raise
+    raise AssertionError("READS is not empty")
+
+
+def _parsed(beginning: bytes) -> Header:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "header.gguf"
-        for length in READS:
-            path.write_bytes(await _beginning(file, min(length, file.size), options))
-            try:
-                return read_header(path)
-            except InvalidModelFile:
-                if length == READS[-1] or length >= file.size:
-                    raise
-    raise AssertionError("READS is not empty")
+        path.write_bytes(beginning)
+        return read_header(path)
+
+
+async def describe_remote(reference: ModelReference, settings: Settings) -> ModelInfo:
+    """What the headers of a model at its source say.
+
+    Raises:
+        InvalidModelFile: One of its files has no header, or a damaged one.
+        StartupError: They cannot be fetched.
+    """
+    headers = []
+    for file in await list_remote(reference, settings):
+        header = await read_remote_header(file, settings)
+        headers.append(replace(header, path=Path(file.name), file_size=file.size))
+    return describe(headers)
 
 
 async def _beginning(file: RemoteFile, length: int, options: TransferOptions) -> bytes:

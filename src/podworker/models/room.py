@@ -1,7 +1,9 @@
 """How large a model may be: for the quantization `:auto`, which takes the largest that fits."""
 
 from podworker.configuration import Settings
-from podworker.models.memory_budget import budget_here
+from podworker.models.compute_buffer import MICRO_BATCH
+from podworker.models.kv_cache import F16
+from podworker.models.memory_budget import Budget, budget_here
 from podworker.models.metadata import ModelInfo
 
 SENSIBLE_CONTEXT = 8192
@@ -11,7 +13,7 @@ SENSIBLE_SLOTS = 4
 CPU_CONTEXT = 4096
 """The same, where there is no GPU: a CPU takes a minute or so to read a prompt of this many tokens."""
 CPU_CACHE = 1 << 30
-"""Bytes of KV cache for all slots, where there is no GPU. The engine clears it before it starts: 0.3 s for each GB."""
+"""Bytes of KV cache for all slots, where there is no GPU. The engine clears it before it starts: 1 s for each GB."""
 
 
 def model_room(settings: Settings, model: ModelInfo) -> int:
@@ -20,21 +22,23 @@ def model_room(settings: Settings, model: ModelInfo) -> int:
     Without a GPU, the memory is the container's.
 
     Args:
-        settings: The context and the slots.
+        settings: The context, the slots and the types of the cache, as far as they are set.
         model: Any quantization of the model: what its context takes is the same for all.
     """
-    budget = budget_here(settings)
-    context = settings.context_length or min(
-        model.context_length or SENSIBLE_CONTEXT, SENSIBLE_CONTEXT if budget.gpus else CPU_CONTEXT
-    )
-    type_k = settings.cache_type_k or settings.cache_type_v or "f16"
-    type_v = settings.cache_type_v or type_k
-    slot = model.kv_cache.size(context, type_k=type_k, type_v=type_v)
-    cache = slot * (settings.slots or SENSIBLE_SLOTS)
-    cells, window_cells = model.kv_cache.cells(context, 512)
-    buffer = model.compute_buffer.size(
-        micro_batch=512, cells=cells, window_cells=window_cells, slots=settings.slots or SENSIBLE_SLOTS
-    )
+    return room_of(settings, model, budget_here(settings))
+
+
+def room_of(settings: Settings, model: ModelInfo, budget: Budget) -> int:
+    """The same for any machine: what is left beside a sensible context for the slots, if the user sets no other."""
+    sensible = SENSIBLE_CONTEXT if budget.gpus else CPU_CONTEXT
+    context = settings.context_length or min(model.context_length or sensible, sensible)
+    slots = settings.slots or SENSIBLE_SLOTS
+    type_k = settings.cache_type_k or settings.cache_type_v or F16
+    cells, window_cells = model.kv_cache.cells(context, MICRO_BATCH)
+    buffer = model.compute_buffer.size(micro_batch=MICRO_BATCH, cells=cells, window_cells=window_cells, slots=slots)
+    slot = model.kv_cache.size(context, type_k=type_k, type_v=settings.cache_type_v or type_k)
     if budget.gpus:
-        return sum(gpu.available - buffer for gpu in budget.gpus) - cache
-    return budget.main - buffer - (cache if settings.slots else max(slot, min(cache, CPU_CACHE)))
+        return sum(gpu.available - buffer for gpu in budget.gpus) - slots * slot
+    if settings.slots is None:
+        slots = max(1, min(slots, CPU_CACHE // max(1, slot)))
+    return budget.files - buffer - slots * slot

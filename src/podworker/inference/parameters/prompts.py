@@ -46,10 +46,12 @@ def split(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
 
 
 def is_prompt(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether it is text or a list of tokens and texts, and not empty."""
+    """Whether it is text that is not empty, or a list of tokens in which texts may stand."""
     if isinstance(value, str):
         return bool(value)
-    return isinstance(value, list) and bool(value) and all(is_token(item) or isinstance(item, str) for item in value)
+    if not isinstance(value, list) or not any(is_token(item) for item in value):
+        return False
+    return all(is_token(item) or isinstance(item, str) for item in value)
 
 
 def is_token(value: Any) -> bool:  # noqa: ANN401 - any JSON value
