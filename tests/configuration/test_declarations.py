@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 
 from podworker.configuration import Settings
 from podworker.configuration.declarations import declarations
-from podworker.configuration.settings import setting
+from podworker.configuration.kinds import setting
 
 
 def test_every_setting_is_documented() -> None:

@@ -47,7 +47,7 @@ def test_only_the_configuration_reads_the_environment(path: Path) -> None:
     lines = list(accesses(path.read_text(), may_pass_on="emulator" in path.relative_to(PACKAGE).parts))
     assert not lines, (
         f"{path.relative_to(PACKAGE)} uses the environment in lines {lines}. Declare a setting in "
-        "configuration/settings.py, or take configuration.machine.environment() for a child process."
+        "configuration/declared/, or take configuration.machine.environment() for a child process."
     )
 
 

@@ -9,7 +9,7 @@ from podworker.configuration.sources import FILE_NAME, FILE_VARIABLE
 _OPENING = f"""\
 # Configuration
 
-<!-- Generated. Change the declarations in src/podworker/configuration/settings.py, then run
+<!-- Generated. Change the declarations in src/podworker/configuration/declared/, then run
      podworker config --markdown > docs/configuration.md -->
 
 A setting takes the first value found in this order:

@@ -1,0 +1,26 @@
+"""What the worker logs, and where the command line sends jobs."""
+
+from pydantic import SecretStr
+
+from podworker.configuration.kinds import Declarations, LogLevel, WebAddress, setting
+
+
+class ToolSettings(Declarations):
+    """What the worker logs, and where the command line sends jobs."""
+
+    log_level: LogLevel = setting(
+        "Logging",
+        "info",
+        "The least important messages that are logged. Upper or lower case.",
+    )
+
+    runpod_endpoint_base_url: WebAddress = setting(
+        "Client",
+        "https://api.runpod.ai/v2",
+        "Where `podworker call` sends jobs. RunPod's own client reads the same variable.",
+    )
+    runpod_api_key: SecretStr | None = setting(
+        "Client",
+        None,
+        "The RunPod API key that `podworker call` and `podworker chat` send.",
+    )
