@@ -6,6 +6,8 @@ from blockbuster import blockbuster_ctx
 MAY_BLOCK: Mapping[str, set[str]] = {
     # Start-up and shutdown: there is no job yet, or none any more, that a pause could hold up.
     "podworker/emulator/server.py": {"__init__"},
+    "podworker/gateway/queue.py": {"serve"},  # the SDK's session reads its credentials
+    "podworker/gateway/sdk_scheduler.py": {"serve"},
     "podworker/inference/engine.py": {"__init__", "launch", "stop"},
     "podworker/inference/language_model.py": {"launch", "start", "stop"},
     # It has the loop to itself.

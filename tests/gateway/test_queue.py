@@ -3,14 +3,18 @@
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+from runpod.http_client import TooManyRequests
+from yarl import URL
 
 from podworker.gateway.backoff import Backoff
+from tests.gateway.odd_platform import odd_platform
 from tests.worker_process import worker
 
 HANDLER = """
@@ -44,26 +48,71 @@ podworker.serve(handler)
 """
 
 
-def test_the_sdk_internals_that_the_door_relies_on() -> None:
-    """They are no public API. If this fails, read the SDK's changes before you widen its range in pyproject.toml."""
-    from runpod.http_client import AsyncClientSession, TooManyRequests  # noqa: PLC0415
-    from runpod.serverless.modules import rp_fitness, rp_http, rp_job, rp_ping, worker_state  # noqa: PLC0415
+CHANGED = (
+    "RunPod's SDK changed what podworker relies on: read its changes before you widen its range in pyproject.toml."
+)
+
+
+def test_the_sdk_internals_that_we_call() -> None:
+    """They are no public API. Each is called in the module that stands beside it."""
+    from runpod import http_client  # noqa: PLC0415
+    from runpod.serverless.modules import rp_fitness, rp_job, rp_ping, rp_scale, worker_state  # noqa: PLC0415
 
     expected = {
+        # gateway/queue
+        http_client.AsyncClientSession: ["args", "kwargs"],
         rp_job.get_job: ["session", "num_jobs"],
         rp_job.get_stop_signals: ["session"],
-        rp_http.send_result: ["session", "job_data", "job", "is_stream"],
-        rp_http.stream_result: ["session", "job_data", "job"],
+        worker_state.JobsProgress.add: ["self", "element"],
+        worker_state.JobsProgress.remove: ["self", "element"],
+        # gateway/heartbeat
+        worker_state.JobsProgress.set_mirror: ["self", "mirror"],
+        worker_state.PingJobMirror: ["capacity", "ctx"],
         rp_ping.Heartbeat.process_loop: ["mirror", "test"],
+        # gateway/sdk, worker
         rp_fitness.run_fitness_checks: [],
         rp_fitness._report_unhealthy: ["check", "reason"],
-        AsyncClientSession: ["args", "kwargs"],
+        # gateway/sdk_scheduler
+        rp_scale.JobScaler: ["config"],
+        rp_scale.JobScaler.run: ["self"],
+        rp_scale.JobScaler.kill_worker: ["self"],
+        rp_scale.JobScaler.current_occupancy: ["self"],
     }
     found = {function: list(inspect.signature(function).parameters) for function in expected}
-    assert found == expected, "The RunPod SDK changed a function that podworker's queue door calls."
-    assert issubclass(TooManyRequests, Exception)
-    assert {"add", "remove", "set_mirror"} <= set(dir(worker_state.JobsProgress))
-    assert {"set", "get"} <= set(dir(worker_state.PingJobMirror))
+    assert found == expected, CHANGED
+    coroutines = (rp_job.get_job, rp_job.get_stop_signals, rp_fitness.run_fitness_checks, rp_scale.JobScaler.run)
+    assert all(inspect.iscoroutinefunction(function) for function in coroutines), CHANGED
+
+
+def test_the_sdk_internals_that_we_read() -> None:
+    from runpod import http_client  # noqa: PLC0415
+    from runpod.serverless.modules import rp_http, rp_job  # noqa: PLC0415
+
+    assert issubclass(http_client.TooManyRequests, Exception), CHANGED  # gateway/backoff: what a 429 raises
+    assert issubclass(http_client.ClientSession, aiohttp.ClientSession), CHANGED  # gateway/delivery: posts by it
+    for url in (rp_http.JOB_DONE_URL, rp_http.JOB_STREAM_URL):  # gateway/delivery: $ID is for us to fill in
+        assert isinstance(url, str), CHANGED
+    posting = inspect.getsource(rp_http)
+    for detail in ('.replace("$ID", job["id"]) + f"&isStream={is_stream}"', "application/x-www-form-urlencoded"):
+        assert detail in posting, CHANGED  # gateway/delivery does the same
+    polling = inspect.getsource(rp_job)
+    for detail in ('"/job-take/", "/job-take-batch/"', "raise TooManyRequests(", "if isinstance(jobs, list):"):
+        assert detail in polling, CHANGED  # gateway/queue, gateway/backoff count on it
+
+
+def test_the_sdk_pings_the_jobs_that_are_in_its_progress() -> None:
+    from runpod.serverless.modules.worker_state import JobsProgress, PingJobMirror  # noqa: PLC0415
+
+    progress, mirror = JobsProgress(), PingJobMirror()
+    progress.set_mirror(mirror)
+    try:
+        progress.add("job-a")
+        assert mirror.get() == "job-a", CHANGED
+        progress.remove("job-a")
+        assert not mirror.get(), CHANGED
+        assert JobsProgress() is progress, CHANGED  # one for the process
+    finally:
+        progress.set_mirror(None)
 
 
 @pytest.fixture
@@ -120,79 +169,70 @@ async def test_a_stream_comes_whole_and_in_order(tmp_path: Path) -> None:
         assert await subject.stream(broken) == [0, 1, 2]
 
 
-@asynccontextmanager
-async def faulty_platform(answers: list[web.Response]) -> AsyncIterator[tuple[str, asyncio.Queue[str]]]:
-    """A platform that answers takes with `answers` in turn, then with nothing; and what it got as results."""
-    results: asyncio.Queue[str] = asyncio.Queue()
-
-    async def take(_: web.Request) -> web.Response:
-        if answers:
-            return answers.pop(0)
-        await asyncio.sleep(600)
-        return web.Response(status=204)
-
-    async def stop(_: web.Request) -> web.Response:
-        await asyncio.sleep(600)
-        return web.Response(status=204)
-
-    async def done(request: web.Request) -> web.Response:
-        await results.put(await request.text())
-        return web.Response()
-
-    async def ping(_: web.Request) -> web.Response:
-        return web.Response()
-
-    app = web.Application()
-    app.router.add_get("/job-take/w", take)
-    app.router.add_get("/job-take-batch/w", take)
-    app.router.add_get("/job-stop/w", stop)
-    app.router.add_post("/job-done/w/{job}", done)
-    app.router.add_get("/ping/w", ping)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", results
-    finally:
-        await runner.cleanup()
-
-
 async def test_the_platforms_faults_end_no_worker(tmp_path: Path) -> None:
     """It answers with errors, with what is no JSON, and with jobs without ids; then with a job."""
     (tmp_path / "echo.py").write_text("import podworker\npodworker.serve(lambda job: job['input'], concurrency=4)\n")
-    answers = [
-        web.Response(status=500),
-        web.Response(text="<html>", content_type="application/json"),
-        web.json_response([{"input": {}}, "job", None]),
-        web.json_response([{"id": "good", "input": {"text": "hello"}}]),
-    ]
-    async with faulty_platform(answers) as (url, results):
-        platform = {
-            "RUNPOD_WEBHOOK_GET_JOB": f"{url}/job-take/w?gpu=x",
-            "RUNPOD_WEBHOOK_POST_OUTPUT": f"{url}/job-done/w/$ID?gpu=x",
-            "RUNPOD_WEBHOOK_POST_STREAM": f"{url}/job-stream/w/$ID?gpu=x",
-            "RUNPOD_WEBHOOK_PING": f"{url}/ping/w?gpu=x",
-        }
-        async with worker(tmp_path, ["echo.py"], **platform) as subject:
-            async with asyncio.timeout(60):
-                assert json.loads(await results.get()) == {"output": {"text": "hello"}}
+    async with odd_platform() as platform:
+        platform.takes.put_nowait(web.Response(status=500))
+        platform.takes.put_nowait(web.Response(text="<html>", content_type="application/json"))
+        platform.takes.put_nowait([{"input": {}}, "job", None])
+        platform.give("good", text="hello")
+        async with worker(tmp_path, ["echo.py"], **platform.environment) as subject:
+            assert (await platform.next_post()).body == {"output": {"text": "hello"}}
             subject.process.terminate()
             assert await subject.exit_code() == 0
             assert "RunPod cannot be reached (ClientResponseError)" in subject.output
             assert "RunPod sent a job without an id" in subject.output
 
 
-async def test_pauses_grow_while_the_platform_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What a `Backoff` sleeps, without sleeping."""
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
+    monkeypatch.setattr("podworker.gateway.backoff.asyncio.sleep", sleep)
+    return pauses
+
+
+async def test_after_a_429_it_waits_as_the_sdk_does(pauses: list[float]) -> None:
+    async def ask() -> list[str]:
+        raise TooManyRequests(
+            aiohttp.RequestInfo(URL("http://x"), "GET", CIMultiDictProxy(CIMultiDict())), (), status=429
+        )
+
+    assert await Backoff().poll(ask) is None
+    assert 2.5 <= pauses[0] <= 5
+
+
+async def test_polls_that_are_answered_empty_at_once_are_slowed_down(pauses: list[float]) -> None:
+    async def ask() -> list[str]:
+        return []
+
+    assert await Backoff().poll(ask) == []
+    assert pauses == [0.2]
+
+
+async def test_an_answer_ends_the_growing_of_the_pauses(pauses: list[float]) -> None:
+    answers: list[list[str] | Exception] = [ConnectionError(), ConnectionError(), ["job"], ConnectionError()]
+
+    async def ask() -> list[str]:
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+        return answer
+
+    backoff = Backoff()
+    assert [await backoff.poll(ask) for _ in range(4)] == [None, None, ["job"], None]
+    assert pauses[1] > 0.5 >= pauses[2]
+
+
+async def test_pauses_grow_while_the_platform_fails(pauses: list[float]) -> None:
     async def fail() -> None:
         raise ConnectionError
 
     backoff = Backoff()
-    monkeypatch.setattr("podworker.gateway.backoff.asyncio.sleep", sleep)
     for _ in range(10):
         await backoff.poll(fail)
 

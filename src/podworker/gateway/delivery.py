@@ -7,6 +7,7 @@ nothing to its caller: a result is lost then, and its job hangs until its timeou
 import asyncio
 import logging
 import random
+from io import BytesIO
 from typing import Any
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
@@ -96,7 +97,8 @@ class Delivery:
         headers = {**HEADERS, "X-Request-ID": self._job_id}
         timeout = ClientTimeout(total=SILENCE_SECONDS + len(data) / SLOWEST_BYTES_PER_SECOND)
         try:
-            async with self._session.post(url, data=data, headers=headers, timeout=timeout) as response:
+            # A stream: aiohttp writes bytes in one go, and megabytes would hold up the event loop.
+            async with self._session.post(url, data=BytesIO(data), headers=headers, timeout=timeout) as response:
                 await response.read()
                 return _verdict(response, len(data))
         except (ClientError, TimeoutError, OSError) as error:
