@@ -77,6 +77,14 @@ async def test_runsync_answers_with_the_result(client: Client, worker: RemoteWor
     assert (body["id"], body["status"], body["output"]) == (job_id, "COMPLETED", "done")
 
 
+async def test_status_sync_answers_with_the_result(client: Client, worker: RemoteWorker) -> None:
+    sent = await client.ok("POST", "/run", {"input": {}})
+    early = await client.ok("GET", f"/status-sync/{sent['id']}?wait=1000")
+    answer = asyncio.create_task(client.ok("GET", f"/status-sync/{sent['id']}"))
+    await worker.done(await worker.take_id(), output="done")
+    assert (early["status"], (await answer)["output"]) == ("IN_QUEUE", "done")
+
+
 async def test_runsync_answers_with_the_state_when_its_wait_is_over(client: Client) -> None:
     answer = await client.ok("POST", "/runsync?wait=1000", {"input": {}})
     assert answer == {"id": answer["id"], "status": "IN_QUEUE"}

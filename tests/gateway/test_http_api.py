@@ -96,8 +96,9 @@ async def test_progress() -> None:
                 await asyncio.sleep(0.01)
         assert status["status"] == "IN_PROGRESS"
         assert status["output"] == {"half": 7}
+        assert (await subject.get(f"/status-sync/{job_id}?wait=1000"))[1]["status"] == "IN_PROGRESS"
         go.set()
-        assert (await subject.until(job_id, "COMPLETED"))["output"] == 7
+        assert (await subject.get(f"/status-sync/{job_id}"))[1]["output"] == 7
 
 
 class Input(BaseModel):

@@ -17,7 +17,7 @@ MAX_RUNSYNC_BYTES = 20 * MEGABYTE
 """RunPod documentation: 20 MB on `/runsync`."""
 
 WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS = 90_000, 1_000, 300_000
-"""How long `/runsync` waits, and what `?wait=` may say (RunPod documentation)."""
+"""How long `/runsync` and `/status-sync` wait, and what `?wait=` may say (RunPod documentation)."""
 
 STREAM_WAIT_SECONDS = 5.0
 """How long `/stream` waits for news. The SDK's client gives up after 10 s (`runpod.endpoint.runner`)."""
@@ -39,6 +39,7 @@ class ClientApi:
             web.post(f"{root}/runsync", self.runsync),
             web.get(f"{root}/status/{{job}}", self.status),
             web.post(f"{root}/status/{{job}}", self.status),
+            web.get(f"{root}/status-sync/{{job}}", self.status_sync),
             web.get(f"{root}/stream/{{job}}", self.stream, allow_head=False),
             web.post(f"{root}/stream/{{job}}", self.stream),
             web.post(f"{root}/cancel/{{job}}", self.cancel),
@@ -64,6 +65,12 @@ class ClientApi:
     async def status(self, request: web.Request) -> web.Response:
         """Where a job stands, with its progress or its result."""
         return json_response(self._find(request).status())
+
+    async def status_sync(self, request: web.Request) -> web.Response:
+        """The same once the job has ended, or when the wait is over. RunPod's JavaScript client asks so."""
+        job, seconds = self._find(request), _wait_seconds(request)
+        await job.news.wait_until(lambda: job.state.final, seconds)
+        return json_response(job.status())
 
     async def stream(self, request: web.Request) -> web.Response:
         """The chunks since the last read. Without any, wait for a moment."""

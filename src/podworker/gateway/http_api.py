@@ -14,7 +14,7 @@ from podworker.gateway.http_job import HttpJob, JobState
 from podworker.gateway.http_jobs import HttpJobs, Phase
 
 WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS = 90_000, 1_000, 300_000
-"""How long `/runsync` waits, and what `?wait=` may say (RunPod's documentation)."""
+"""How long `/runsync` and `/status-sync` wait, and what `?wait=` may say (RunPod's documentation)."""
 STREAM_WAIT_SECONDS = 5.0
 """How long `/stream` waits for a chunk. RunPod's Python client gives up after 10 s."""
 JOB_FIELDS = ("input", "s3Config")
@@ -44,6 +44,7 @@ class HttpApi:
                 web.post(f"{prefix}/runsync", self.runsync),
                 web.get(f"{prefix}/status/{{job}}", self.status),
                 web.post(f"{prefix}/status/{{job}}", self.status),
+                web.get(f"{prefix}/status-sync/{{job}}", self.status_sync),
                 web.get(f"{prefix}/stream/{{job}}", self.stream, allow_head=False),
                 web.post(f"{prefix}/stream/{{job}}", self.stream),
                 web.post(f"{prefix}/cancel/{{job}}", self.cancel),
@@ -72,6 +73,12 @@ class HttpApi:
     async def status(self, request: web.Request) -> web.Response:
         """Where a job stands, with its progress or its result."""
         return json_response(self._job(request).status())
+
+    async def status_sync(self, request: web.Request) -> web.Response:
+        """The same once the job has ended, or when the wait is over. RunPod's JavaScript client asks so."""
+        job, seconds = self._job(request), _wait_seconds(request)
+        await job.ended(seconds)
+        return json_response(job.status())
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """The chunks since the last time; or all there are to come, as server-sent events."""
