@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
@@ -131,3 +132,56 @@ async def test_runpods_api_is_served_with_this_handler(folder: Path) -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+PLAIN = """
+async def handler(job):
+    for number in range(job["input"]["n"]):
+        yield number
+"""
+OURS = PLAIN + "import podworker; podworker.serve(handler)"
+STOCK = PLAIN + 'import runpod; runpod.serverless.start({"handler": handler, "return_aggregate_stream": True})'
+
+beside_the_stock_sdk = pytest.mark.parametrize(
+    "code", [OURS, pytest.param(STOCK, marks=pytest.mark.xfail(strict=True, reason="the stock SDK's fault"))]
+)
+
+
+@beside_the_stock_sdk
+async def test_8_a_generators_output_is_shown(tmp_path: Path, code: str) -> None:
+    (tmp_path / "handler.py").write_text(code)
+    _, _, output = await by_hand(tmp_path, "--test_input", '{"input": {"n": 2}}')
+    assert re.search(r"\[0, ?1\]", output)
+
+
+@beside_the_stock_sdk
+async def test_8_the_api_has_runpods_methods_and_routes(tmp_path: Path, code: str) -> None:
+    (tmp_path / "handler.py").write_text(code)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    arguments = ["handler.py", "--rp_serve_api", "--rp_api_host", "127.0.0.1", "--rp_api_port", port]
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=tmp_path, env=NO_RUNPOD, stdout=PIPE)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, asyncio.timeout(60):
+            job = await _once_it_listens(client)
+            for method, path in (
+                ("GET", f"/status/{job}"),
+                ("GET", f"/stream/{job}"),
+                ("GET", "/health"),
+                ("POST", f"/cancel/{job}"),
+                ("POST", "/purge-queue"),
+            ):
+                assert (await client.request(method, path)).status_code == 200, path
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+async def _once_it_listens(client: httpx.AsyncClient) -> str:
+    """Send a job; its id."""
+    while True:
+        try:
+            return str((await client.post("/runsync", json={"input": {"n": 2}})).json()["id"])
+        except httpx.ConnectError:
+            await asyncio.sleep(0.05)

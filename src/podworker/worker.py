@@ -85,7 +85,11 @@ def _ran_once(handler: Handler, settings: Settings) -> bool:
     job = local_run.job_by_hand(settings)
     if job is None:
         return False
-    if not asyncio.run(local_run.run_once(handler, settings, job)):
+    try:
+        succeeded = asyncio.run(local_run.run_once(handler, settings, job))
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+    if not succeeded:
         raise SystemExit(1)
     return True
 

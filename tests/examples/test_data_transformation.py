@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -78,6 +79,12 @@ def test_formats(example: ModuleType, to: str) -> None:
         ({"data": CSV, "filters": [{"column": "city", "is": ">", "value": 5}]}, "cannot"),
         ({"data": CSV, "aggregates": [{"column": "visitors", "function": "eval"}]}, "function"),
         ({"data": "[1, 2", "format": "json"}, "cannot be transformed"),
+        ({"data": "[1, 2]", "format": "json"}, "a list of objects"),
+        ({"data": "," * 3000 + "\n" * 3000}, "3,000 rows of 3001 columns"),
+        (
+            {"data": f"[{{}}{',{}' * 3000}, {json.dumps(dict.fromkeys(map(str, range(3000))))}]", "format": "json"},
+            "rows of 3000",
+        ),
         ({"data": '[{"a": [1, 2]}]', "format": "json"}, "lists or objects"),
         ({"data": "AAAA", "format": "parquet"}, "cannot be transformed"),
         ({"data": "!", "format": "parquet"}, "cannot be transformed"),
