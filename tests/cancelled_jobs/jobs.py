@@ -8,7 +8,7 @@ from typing import Any
 from podworker.gateway.dispatch import ChunksOnly, dispatch
 from podworker.gateway.handler import Handler
 
-PROMPT_WORDS = 600
+PROMPT_WORDS = 400
 """Some seconds of prefill on one thread, in several batches."""
 DECODE_TOKENS = 60
 

@@ -217,7 +217,7 @@ async def test_a_preparation_that_gets_stuck_is_ended() -> None:
         async with await client.send("POST", "/v1/completions", ENDLESS) as response:
             await response.read()
 
-    async with running(on_ready=stick, stuck_after=2.0) as engine, supervised(engine):
+    async with running(on_ready=stick, stuck_after=3.0, restarts=3) as engine, supervised(engine):
         assert await complete(engine)
 
 

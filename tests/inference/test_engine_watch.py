@@ -20,11 +20,11 @@ from tests.inference.engines import (
     supervised,
 )
 
-STUCK = 2.0
+STUCK = 3.0
 
 
 async def test_the_requests_of_a_stuck_engine_fail_and_the_next_one_finds_a_new_engine() -> None:
-    async with running(stuck_after=STUCK) as engine, supervised(engine):
+    async with running(stuck_after=STUCK, restarts=3) as engine, supervised(engine):
         first = process_of(engine)
         reading = asyncio.create_task(read_to_end(engine, ENDLESS))
         waiting = asyncio.create_task(complete(engine))
@@ -41,7 +41,7 @@ async def test_the_requests_of_a_stuck_engine_fail_and_the_next_one_finds_a_new_
 
 
 async def test_an_idle_engine_is_watched_too() -> None:
-    async with running(stuck_after=STUCK) as engine, supervised(engine):
+    async with running(stuck_after=STUCK, restarts=3) as engine, supervised(engine):
         first = process_of(engine)
         first.suspend()
 
@@ -51,7 +51,7 @@ async def test_an_idle_engine_is_watched_too() -> None:
 
 async def test_a_batch_that_does_not_end_is_noticed_though_the_engine_still_answers() -> None:
     options = replace(OPTIONS, context_length=4096, batch_size=4096)
-    async with running(options, stuck_after=1.0) as engine, supervised(engine):
+    async with running(options, stuck_after=STUCK, restarts=3) as engine, supervised(engine):
         first = engine.pid
         holding_up = asyncio.create_task(read_to_end(engine, {**PROMPT, "prompt": "word " * 4000, "stream": True}))
         async with engine.request("GET", "/health") as response:
@@ -67,7 +67,7 @@ async def test_an_engine_that_gets_stuck_too_often_is_given_up() -> None:
     async with running(restarts=0, stuck_after=STUCK) as engine, supervised(engine) as supervision:
         process_of(engine).suspend()
 
-        with pytest.raises(EngineError, match="last: it was stuck: no batch was finished for 2 s"):
+        with pytest.raises(EngineError, match="last: it was stuck: no batch was finished for 3 s"):
             await supervision
 
 
@@ -94,7 +94,7 @@ async def test_a_new_start_that_is_stuck_is_repaired() -> None:
 
 
 async def test_an_engine_that_was_frozen_with_its_worker_is_not_stuck() -> None:
-    async with running(stuck_after=STUCK) as engine, supervised(engine):
+    async with running(stuck_after=STUCK, restarts=3) as engine, supervised(engine):
         process = process_of(engine)
         process.suspend()
         time.sleep(1.5 * STUCK)  # noqa: ASYNC251 - the worker is frozen, too
