@@ -1,7 +1,17 @@
 from collections.abc import Iterator, Mapping
 
+import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
+
+# The same examples each time: the soaks look for new ones. No time limits for one example: machines stall.
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
 
 MAY_BLOCK: Mapping[str, set[str]] = {
     # Start-up and shutdown: there is no job yet, or none any more, that a pause could hold up.
