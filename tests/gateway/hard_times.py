@@ -290,6 +290,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     logging.getLogger("podworker.emulator").setLevel(logging.ERROR)
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it reports each connection that was broken
     plan = Plan(arguments.jobs, arguments.workers, language_model=arguments.language_model, seed=arguments.seed)
     count = asyncio.run(live(plan))
     sys.stdout.write(f"{count}\n{len(count.wrong)} jobs went wrong\n" + "".join(f"{line}\n" for line in count.wrong))
