@@ -10,6 +10,7 @@ import operator as op
 from typing import Any, Literal
 
 import polars as pl
+from parquet import read_parquet
 from pydantic import BaseModel, Field
 
 import podworker
@@ -71,15 +72,16 @@ def read(input: Input) -> pl.DataFrame:
         require_small(input.data.count("\n"), header.count(",") + 1)
         table = pl.read_csv(io.StringIO(input.data))
     elif input.format == "json":
-        rows = json.loads(input.data)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        objects = json.loads(input.data)
+        if not isinstance(objects, list) or not all(isinstance(row, dict) for row in objects):
             raise ValueError("JSON must be a list of objects")
-        require_small(len(rows), len({name for row in rows for name in row}))
-        table = pl.from_dicts(rows, infer_schema_length=None) if rows else pl.DataFrame()
+        require_small(len(objects), len({name for row in objects for name in row}))
+        table = pl.from_dicts(objects, infer_schema_length=None) if objects else pl.DataFrame()
     else:
-        file = io.BytesIO(base64.b64decode(input.data, validate=True))
-        require_small(pl.scan_parquet(file).select(pl.len()).collect().item(), len(pl.read_parquet_schema(file)))
-        table = pl.read_parquet(file)
+        file = base64.b64decode(input.data, validate=True)
+        rows = pl.scan_parquet(io.BytesIO(file)).select(pl.len()).collect().item()
+        require_small(rows, len(pl.read_parquet_schema(io.BytesIO(file))))
+        table = read_parquet(file)
     if nested := [name for name, kind in table.schema.items() if kind.is_nested()]:
         raise ValueError(f"column {nested[0]!r} holds lists or objects; send plain values")
     return table

@@ -113,3 +113,11 @@ def test_a_small_file_with_much_text_is_refused(example: ModuleType) -> None:
     assert len(long) < 100_000
     with pytest.raises(WorkerError, match="bytes of text"):
         run_job(example.handler, {"data": long, "format": "parquet"})
+
+
+def test_a_small_file_that_unpacks_to_too_much_is_refused(example: ModuleType) -> None:
+    table = pl.DataFrame({"text": ["x" * 60_000_000, "y" * 60_000_000]})
+    bomb = parquet(table)
+    assert len(bomb) < 100_000
+    with pytest.raises(WorkerError, match="too much is in it"):
+        run_job(example.handler, {"data": bomb, "format": "parquet"})
