@@ -18,6 +18,8 @@ STOCK = (
     ' "return_aggregate_stream": True}})\n'
 )
 """How a handler file ends that runs on podworker, and one that runs on RunPod's SDK alone."""
+LONGEST_SECONDS = 600.0
+"""For one endpoint. The stock SDK can lose a job, and nobody would tell."""
 
 
 @asynccontextmanager
@@ -38,9 +40,8 @@ async def endpoint(
         file.write_text(handler + ending.format(concurrency=concurrency))
         quiet = {"RUNPOD_DEBUG_LEVEL": "ERROR", "LOG_LEVEL": "warning"}
         command = [sys.executable, str(file)]
-        async with Emulator(
-            port=0, command=command, workers=workers, environment={**quiet, **(environment or {})}
-        ) as emulator:
+        emulator = Emulator(port=0, command=command, workers=workers, environment={**quiet, **(environment or {})})
+        async with asyncio.timeout(LONGEST_SECONDS), emulator:
             yield emulator
 
 

@@ -74,8 +74,7 @@ async def _measure() -> tuple[dict[Case, float], dict[Case, float]]:
                     await run_jobs(emulator, [{"milliseconds": 0}] * concurrency)  # it is up
                     for case in cases:
                         expected = min(case.ideal, INSTANT_RATE) if ending is PODWORKER else 1.1 * concurrency
-                        rounds = ROUNDS if ending is PODWORKER else 1
-                        rates[case] = statistics.median([await _rate(emulator, case, expected) for _ in range(rounds)])
+                        rates[case] = statistics.median([await _rate(emulator, case, expected) for _ in range(ROUNDS)])
                         bar.update(1)
     return ours, stock
 
