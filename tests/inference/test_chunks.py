@@ -177,9 +177,9 @@ tool_calls = st.fixed_dictionaries(
     {"index": indices},
     optional={"id": st.text("ab"), "function": st.dictionaries(st.sampled_from(["name", "arguments"]), st.text("ab"))},
 )
+each_call_once = st.lists(tool_calls, max_size=3, unique_by=lambda call: call["index"])
 deltas = st.fixed_dictionaries(
-    {},
-    optional={"content": pieces, "reasoning_content": pieces, "tool_calls": st.lists(tool_calls, max_size=3)},
+    {}, optional={"content": pieces, "reasoning_content": pieces, "tool_calls": each_call_once}
 )
 totals = st.fixed_dictionaries({}, optional={"timings": st.integers(), "usage": st.integers()})
 chat_chunks = st.builds(

@@ -110,7 +110,8 @@ def _grow(target: dict[str, Any], piece: Mapping[str, Any]) -> None:
     for name, value in piece.items():
         before = target.get(name)
         if value is None or before is None or name in _FIXED:
-            target[name] = before if value is None else value
+            # Clients keep an id that an empty one follows.
+            target[name] = before if value is None or (before and value == "") else value
         elif isinstance(before, str) and isinstance(value, str):
             target[name] = before + value
         elif isinstance(before, dict) and isinstance(value, dict):
