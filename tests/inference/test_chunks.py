@@ -177,7 +177,7 @@ tool_calls = st.fixed_dictionaries(
     {"index": indices},
     optional={"id": st.text("ab"), "function": st.dictionaries(st.sampled_from(["name", "arguments"]), st.text("ab"))},
 )
-each_call_once = st.lists(tool_calls, max_size=3, unique_by=lambda call: call["index"])
+each_call_once = st.lists(tool_calls, max_size=3, unique_by=lambda call: str(call["index"]))
 deltas = st.fixed_dictionaries(
     {}, optional={"content": pieces, "reasoning_content": pieces, "tool_calls": each_call_once}
 )
