@@ -1,5 +1,6 @@
 """`/v1/chat/completions` and `/apply-template`."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -54,13 +55,13 @@ class Conversation(Generation):
     store: Annotated[Any, LeftOut()] = None
     moderation: Annotated[Any, Refused("this worker does not moderate")] = None
 
+    @abstractmethod
     def tools_by_name(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The tools of the request, as the client sent them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def choice(self) -> Choosing | ChoiceWord | None:
         """The request's `tool_choice`."""
-        raise NotImplementedError
 
     def faults(self, body: Mapping[str, Any], limits: Limits) -> Iterator[tuple[Path, str]]:
         """A choice among tools that are not there; two forms for the answer."""

@@ -1,5 +1,6 @@
 """The messages of a chat in OpenAI's form, and the tools that it may use."""
 
+from abc import abstractmethod
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
@@ -102,9 +103,9 @@ Tools = Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)]
 class Choosing(Part):
     """A `tool_choice` that names tools."""
 
+    @abstractmethod
     def chosen(self) -> tuple[str, list[str]]:
         """llama.cpp's word for it, and the names of the tools that it allows."""
-        raise NotImplementedError
 
 
 class ToolName(Part):
