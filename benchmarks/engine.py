@@ -30,6 +30,8 @@ TOKENS: Mapping[int, int] = {1: 160, 2: 128, 4: 96, 8: 64, 16: 48}
 """Tokens of each answer, by the number of streams: a load lasts some seconds, whatever it is."""
 ROUNDS = 6
 """Of ours and the plain HTTP, which first in turns: their ratio is asserted to 3 %."""
+SECONDS = 180.0
+"""After which no further round begins: a busy machine has fewer of them."""
 SLOW_ROUNDS = 1
 """Of the ones that answer one request after the other: they lose by far."""
 COMPARED = 8
@@ -54,7 +56,8 @@ def run(llama_cpp_python: Path | None = None) -> Result:
         click.echo("llama-cpp-python is not here: give a Python that has it as --llama-cpp-python PATH.", err=True)
     else:
         samples |= asyncio.run(_measure_other(python))
-    return Result("engine", [Figure("load of the machine before", load, ""), *_figures(samples)], _ratios(samples))
+    machine = [Figure("load of the machine before", load, ""), Figure("rounds", len(samples[OURS, 1]), "")]
+    return Result("engine", [*machine, *_figures(samples)], _ratios(samples))
 
 
 async def _measure() -> Samples:
@@ -67,11 +70,14 @@ async def _measure() -> Samples:
         pair = {OURS: jobs(model), PLAIN: plain_http(address)}
         for client in pair.values():
             await measure(client, max(TOKENS), 8)  # warms every slot
-        loads = [(turn, streams) for turn in range(ROUNDS) for streams in TOKENS]
-        with click.progressbar(loads, label="ours and the engine's own HTTP", file=sys.stderr) as progress:
-            for turn, streams in progress:
-                for name in (OURS, PLAIN) if turn % 2 else (PLAIN, OURS):
-                    await _note(samples, name, pair[name], streams)
+        end = time.monotonic() + SECONDS
+        with click.progressbar(range(ROUNDS), label="ours and the engine's own HTTP", file=sys.stderr) as rounds:
+            for turn in rounds:
+                if turn and time.monotonic() > end:
+                    continue
+                for streams in TOKENS:
+                    for name in (OURS, PLAIN) if turn % 2 else (PLAIN, OURS):
+                        await _note(samples, name, pair[name], streams)
         for streams in [*TOKENS] * SLOW_ROUNDS:
             await _note(samples, BLOCKING, blocking(address), streams)
     return samples
