@@ -28,6 +28,8 @@ SILENCE_SECONDS = 20.0
 """How long the platform may be silent after a post before the next try."""
 SLOWEST_BYTES_PER_SECOND = 500_000
 """A post of this many bytes gets a second more."""
+STREAMED_BYTES = 500_000
+"""A post of more than this is written piece by piece. For smaller ones the threads would cost more than they save."""
 HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "charset": "utf-8"}
 """As the SDK's (rp_http._transmit), although the body is JSON."""
 TRY_AGAIN = frozenset({408, 425, 429})
@@ -97,12 +99,16 @@ class Delivery:
         headers = {**HEADERS, "X-Request-ID": self._job_id}
         timeout = ClientTimeout(total=SILENCE_SECONDS + len(data) / SLOWEST_BYTES_PER_SECOND)
         try:
-            # A stream: aiohttp writes bytes in one go, and megabytes would hold up the event loop.
-            async with self._session.post(url, data=BytesIO(data), headers=headers, timeout=timeout) as response:
+            async with self._session.post(url, data=_payload(data), headers=headers, timeout=timeout) as response:
                 await response.read()
                 return _verdict(response, len(data))
         except (ClientError, TimeoutError, OSError) as error:
             return type(error).__name__
+
+
+def _payload(data: bytes) -> bytes | BytesIO:
+    """Large ones as a stream, which aiohttp reads in a thread: bytes it would write in one go, and hold up the loop."""
+    return BytesIO(data) if len(data) > STREAMED_BYTES else data
 
 
 def _verdict(response: ClientResponse, size: int) -> str | None:
