@@ -141,7 +141,7 @@ async def test_one_who_waits_is_told_how_far_it_is(store: Store) -> None:
     await begun.wait()
     async with asyncio.timeout(20):
         model = await Store(store.root, lease_seconds=0.5).obtain(source.remote, source.fetch, valid, on_wait)
-    assert (waits[-1].done, waits[-1].total) == (123, 500)
+    assert (123, 500) in [(waiting.done, waiting.total) for waiting in waits]  # and perhaps of the end
     assert f"process {os.getpid()} on " in waits[-1].owner
     assert (await writer) == model
     assert source.fetched == ["model.gguf"]
