@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from podworker.configuration import Settings, automatic
 from podworker.errors import ModelLoadFailed, ModelTooLarge
@@ -14,14 +14,15 @@ from podworker.gateway.stream import Stream
 from podworker.inference.batch_size import automatic_batch_size
 from podworker.inference.engine import Engine
 from podworker.inference.engine_options import EngineOptions
-from podworker.inference.exchange import Exchange
 from podworker.inference.memory import MemoryPlan, plan_memory
 from podworker.inference.model_kind import model_kind
 from podworker.inference.model_names import ModelNames
-from podworker.inference.parameter_manager import ParameterManager
 from podworker.inference.prompt_cache import PromptCache, prompt_cache
 from podworker.models.model_set import ModelSet, fetch_models, find_models
 from podworker.monitoring import phases
+
+if TYPE_CHECKING:
+    from podworker.inference.exchange import Exchange
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +65,6 @@ class LanguageModel(Handler):
         logger.info("Memory: %s", plan.reason)
         self.concurrency = plan.slots
         options = engine_options(settings, models, plan)
-        manager = ParameterManager(
-            settings,
-            context_length=options.context_length,
-            slots=options.slots,
-            images=options.projector is not None,
-        )
         self._prompts = prompt_cache(settings, options)
         self._engine = Engine(
             options,
@@ -79,7 +74,7 @@ class LanguageModel(Handler):
             on_ready=self._prompts.warm if self._prompts else None,
         )
         self._engine.launch()
-        self._exchange = Exchange(self._engine, manager, ModelNames.of(settings, options.alias), options.kind)
+        self._exchange = _exchange(self._engine, settings, options)
         logger.info("Loading %s with %d slots of %d tokens", options.alias, options.slots, options.context_length)
 
     async def start(self) -> None:
@@ -160,6 +155,20 @@ class LanguageModel(Handler):
         """
         assert self._exchange is not None, "launch comes first"  # noqa: S101
         return await self._exchange.run({"openai_route": route, "openai_input": dict(body)})
+
+
+def _exchange(engine: Engine, settings: Settings, options: EngineOptions) -> "Exchange":
+    # Imported here: to build what requests may hold takes a tenth of a second, and the engine starts meanwhile.
+    from podworker.inference.exchange import Exchange  # noqa: PLC0415
+    from podworker.inference.parameter_manager import ParameterManager  # noqa: PLC0415
+
+    manager = ParameterManager(
+        settings,
+        context_length=options.context_length,
+        slots=options.slots,
+        images=options.projector is not None,
+    )
+    return Exchange(engine, manager, ModelNames.of(settings, options.alias), options.kind)
 
 
 def engine_options(settings: Settings, models: ModelSet, plan: MemoryPlan) -> EngineOptions:
