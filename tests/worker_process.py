@@ -14,6 +14,7 @@ import psutil
 from podworker.emulator import Emulator
 
 SECONDS = 60.0
+FINAL = {"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"}
 
 
 class Worker:
@@ -73,8 +74,10 @@ class Worker:
             return [item["output"] for item in (await answer.json())["stream"]]
 
     async def until(self, job_id: str, state: str, seconds: float = SECONDS) -> dict[str, object]:
+        """Poll until the job has this state. IN_PROGRESS is seen only of a job that takes long."""
         async with asyncio.timeout(seconds):
-            while (status := await self.status(job_id))["status"] != state:  # noqa: ASYNC110 - only HTTP can tell
+            while (status := await self.status(job_id))["status"] != state:
+                assert status["status"] not in FINAL, f"it ended otherwise: {status}"
                 await asyncio.sleep(0.02)
         return status
 
