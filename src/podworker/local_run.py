@@ -22,6 +22,7 @@ from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
 from podworker.monitoring import logs
+from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
 
@@ -100,15 +101,15 @@ async def run_once(handler: Handler, settings: Settings, job: Mapping[str, Any])
         handler.launch(settings)
         await handler.start()
         watching = asyncio.create_task(handler.watch())
-        logger.info("Job %s started", job["id"])
-        result = await dispatch(handler, job, printer, limits=Limits.of(settings))
+        with recording(JobRecord(str(job["id"]), door="local")) as record:
+            result = await dispatch(handler, job, printer, limits=Limits.of(settings))
+            record.end(result.error)
         if watching.done():
             await watching  # raises why the handler gave up
         watching.cancel()
     finally:
         await handler.stop()
     printer.end(result)
-    logger.info("Job %s %s", job["id"], "failed" if result.error else "completed successfully")
     return result.error is None
 
 

@@ -15,7 +15,8 @@ from podworker.gateway.function_handler import Function, FunctionHandler
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.sdk import load_sdk, report_unhealthy
-from podworker.monitoring import logs, phases
+from podworker.monitoring import job_record, logs, phases
+from podworker.monitoring.job_line import log_job
 
 if TYPE_CHECKING:
     from podworker.gateway.http import HttpDoor
@@ -59,6 +60,7 @@ def serve(
     try:
         values = load_settings(**{**command_line_settings.get(), **settings})
         logs.configure(values.log_level)
+        job_record.observers[:] = [log_job]
         subject = _as_handler(handler, concurrency, uses)
         if _ran_once(subject, values):
             return

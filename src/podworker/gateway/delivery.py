@@ -86,7 +86,7 @@ class Delivery:
                 raise DeliveryFailed(
                     f"RunPod did not take what the job made ({problem}, {tries} tries). Send it again."
                 )
-            logger.warning("Job %s: RunPod did not take a post (%s); it is tried again", self._job_id, problem)
+            logger.warning("RunPod did not take a post (%s); it is tried again", problem)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 

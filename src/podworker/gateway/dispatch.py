@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,8 @@ from podworker.gateway.result import Result
 from podworker.gateway.returned_errors import returned_error
 from podworker.gateway.serialisation import Serialised, serialise_beside
 from podworker.gateway.stream import Stream, pull
+from podworker.monitoring import job_record
+from podworker.monitoring.job_record import JobRecord
 from podworker.monitoring.tracebacks import frames
 
 logger = logging.getLogger(__name__)
@@ -78,11 +81,11 @@ async def dispatch(
     try:
         done, _ = await asyncio.wait([answering], timeout=limits.seconds)
         if not done:
-            await _stop(answering, control, raw["id"])
-            return _failed(raw["id"], _timed_out(limits))
+            await _stop(answering, control)
+            return Result(error=_timed_out(limits))
         return answering.result()
     except asyncio.CancelledError:
-        await _stop(answering, control, raw["id"])
+        await _stop(answering, control)
         raise
     finally:
         await control.progress.close(at_once=control.stopped)
@@ -91,26 +94,32 @@ async def dispatch(
 async def _answer(
     handler: Handler, raw: Mapping[str, Any], channel: Channel, limits: Limits, control: JobControl
 ) -> Result:
+    record = job_record.current() or JobRecord(str(raw["id"]))
+    record.started = time.monotonic()
     try:
         job = parse_job(raw, control)
         answer = await handler.run(job)
         if isinstance(answer, Stream):
-            return await fitted(Result.of(await _pulled(answer, channel, limits), streamed=True), job, limits)
+            whole = await _pulled(answer, channel, limits, record)
+            return await fitted(Result.of(whole, streamed=True), job, limits)
         return await fitted(await _shape(answer), job, limits)
     except WorkerError as error:
-        return _failed(raw["id"], error)
+        return Result(error=error)
     # SystemExit among them: a handler that calls sys.exit ends its job, not the worker.
     except BaseException as error:
         if isinstance(error, GeneratorExit) or (control.stopped and isinstance(error, asyncio.CancelledError)):
             raise
-        return _raised(raw["id"], error)
+        return _raised(error)
+    finally:
+        record.answered = time.monotonic()
 
 
-async def _pulled(stream: Stream, channel: Channel, limits: Limits) -> Serialised:
+async def _pulled(stream: Stream, channel: Channel, limits: Limits, record: JobRecord) -> Serialised:
     """Post a stream to its end; the list of all that was in it."""
     posted: list[Serialised] = []
 
     async def post(chunks: list[Any]) -> None:
+        record.first_chunk = record.first_chunk or time.monotonic()
         pieces: list[Serialised] = []
         fault: WorkerError | None = None
         try:
@@ -143,21 +152,15 @@ async def _shape(answer: Any) -> Result:  # noqa: ANN401 - whatever a handler re
     return replace(rest, error=error) if others else Result(error=error, refresh_worker=rest.refresh_worker)
 
 
-def _failed(job_id: str, error: WorkerError) -> Result:
-    # The message, and the field's path, can quote the job's input: they are for the client, not for the log.
-    logger.warning("Job %s failed: %s", job_id, error.error_code)
-    return Result(error=error)
-
-
-def _raised(job_id: str, error: BaseException) -> Result:
+def _raised(error: BaseException) -> Result:
     """The handler raised what is no error of ours: the client reads its text, the log where it came from."""
     name = type(error).__name__
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - anybody's __str__
         text = ""
-    logger.error("Job %s failed: the handler raised %s\n%s", job_id, name, frames(error))
-    logger.debug("Job %s: %s: %s", job_id, name, text)
+    logger.error("The handler raised %s\n%s", name, frames(error))
+    logger.debug("%s: %s", name, text)
     return Result(error=HandlerFailed(f"The handler raised {name}: {text}" if text else f"The handler raised {name}"))
 
 
@@ -168,13 +171,13 @@ def _timed_out(limits: Limits) -> JobTimedOut:
     )
 
 
-async def _stop(answering: "asyncio.Task[Result]", control: JobControl, job_id: str) -> None:
+async def _stop(answering: "asyncio.Task[Result]", control: JobControl) -> None:
     """Cancel a job, and wait until it has cleaned up."""
     control.stopped = True
     answering.cancel()
     await asyncio.wait([answering], timeout=STOP_SECONDS)
     if not answering.done():
-        logger.warning("Job %s was stopped and still runs: its handler catches CancelledError and goes on", job_id)
+        logger.warning("The job was stopped and still runs: its handler catches CancelledError and goes on")
         _abandoned.add(answering)
         answering.add_done_callback(_abandoned.discard)
 

@@ -13,6 +13,7 @@ from podworker.gateway.handler import Handler
 from podworker.gateway.http_job import HttpJob
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
+from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
 
@@ -139,17 +140,21 @@ class HttpJobs:
             await asyncio.wait(tasks)
 
     async def _run(self, job: HttpJob, channel: Channel) -> Result:
-        try:
-            async with self._slots:
-                job.started = time.monotonic()
-                logger.info("Job %s started", job.id)
-                return await dispatch(
-                    self._handler, job.raw, channel, limits=self._limits, deadline=lambda: self._drained_at
+        with recording(JobRecord(job.id, door="http")) as record:
+            try:
+                async with self._slots:
+                    job.started = time.monotonic()
+                    result = await dispatch(
+                        self._handler, job.raw, channel, limits=self._limits, deadline=lambda: self._drained_at
+                    )
+            except asyncio.CancelledError:
+                if job not in self._late:
+                    raise
+                result = Result(
+                    error=WorkerStopping("The worker was stopped before this job was done. Send the job again.")
                 )
-        except asyncio.CancelledError:
-            if job not in self._late:
-                raise
-            return Result(error=WorkerStopping("The worker was stopped before this job was done. Send the job again."))
+            record.end(result.error)
+            return result
 
     def _ended(self, job: HttpJob) -> None:
         job.end()
@@ -158,7 +163,6 @@ class HttpJobs:
         if job.id in self._kept:
             self._fetchable.append(job)
             self._kept_bytes += job.size
-        logger.info("Job %s %s", job.id, job.state.lower())
         if job.result is None:
             return
         if job.result.error:

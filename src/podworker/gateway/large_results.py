@@ -34,6 +34,6 @@ async def fitted(result: Result, job: Job, limits: Limits) -> Result:
             "with the job): the result is put there then, and the job returns a link."
         )
     url = await bucket.upload(f"podworker/{limits.endpoint}/{job.id}.json", result.text or b"")
-    logger.info("Job %s: the result of %d bytes is in the bucket", job.id, size)
+    logger.info("The result of %d bytes is in the bucket", size)
     link = serialise({"url": url, "size": size}, name="output")
     return replace(result, output=link.value, text=link.text)

@@ -15,13 +15,14 @@ from runpod.http_client import AsyncClientSession, ClientSession
 from runpod.serverless.modules.rp_job import get_job, get_stop_signals
 from runpod.serverless.modules.worker_state import JobsProgress
 
-from podworker.errors import DeliveryFailed, ResultRefused, WorkerStopping
+from podworker.errors import DeliveryFailed, ResultRefused, WorkerError, WorkerStopping
 from podworker.gateway.backoff import Backoff
 from podworker.gateway.delivery import Delivery
 from podworker.gateway.dispatch import dispatch
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
+from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
 
@@ -128,17 +129,11 @@ class QueueDoor:
         """Run one job and post its result; a stopped job posts nothing, as in the SDK."""
         job_id = raw["id"]
         delivery = Delivery(session, job_id)
-        logger.info("Job %s started", job_id)
         try:
-            result = await self._result(raw, delivery)
-            self._free_slot(job_id)
-            await _deliver(delivery, result)
-            logger.info("Job %s %s", job_id, "failed" if result.error else "done")
-        except DeliveryFailed as error:
-            logger.error("Job %s is lost: %s", job_id, error.message)  # noqa: TRY400 - the traceback says nothing more
-        except asyncio.CancelledError:
-            logger.info("Job %s stopped", job_id)
-            raise
+            with recording(JobRecord(job_id)) as record:
+                result = await self._result(raw, delivery)
+                self._free_slot(job_id)
+                record.end(await _deliver(delivery, result))
         finally:
             self._progress.remove(job_id)
             self._late.discard(job_id)
@@ -189,9 +184,15 @@ class QueueDoor:
             await asyncio.wait(self._jobs.values())
 
 
-async def _deliver(delivery: Delivery, result: Result) -> None:
-    """Post a result; where RunPod refuses it, an error that says so."""
+async def _deliver(delivery: Delivery, result: Result) -> WorkerError | None:
+    """Post a result; where RunPod refuses it, an error that says so. How the job ended for its client."""
     try:
-        await delivery.result(result.to_json(), streamed=result.streamed)
-    except ResultRefused as error:
-        await delivery.result(Result(error=error).to_json(), streamed=result.streamed)
+        try:
+            await delivery.result(result.to_json(), streamed=result.streamed)
+        except ResultRefused as error:
+            result = Result(error=error, streamed=result.streamed)
+            await delivery.result(result.to_json(), streamed=result.streamed)
+    except DeliveryFailed as error:
+        logger.error("The result is lost: %s", error.message)  # noqa: TRY400 - the traceback says nothing more
+        return error
+    return result.error

@@ -19,6 +19,7 @@ from podworker.inference.prompt_progress import PromptProgress
 from podworker.inference.refusals import engine_error
 from podworker.inference.request_form import EngineRequest, read_request
 from podworker.inference.routes import CHAT, MODELS
+from podworker.inference.usage import measured
 from podworker.inference.whole_answers import as_streamed
 
 if TYPE_CHECKING:
@@ -84,10 +85,12 @@ class Exchange:
     async def _answer(self, request: EngineRequest) -> Any:  # noqa: ANN401 - any JSON value
         if (as_stream := streamed(request)) is not None:
             return await self._assembled(as_stream)
-        async with self._engine.request(request.route.method, request.route.path, request.body) as response:
-            answer = await _json(response)
-            if not response.ok:
-                raise engine_error(answer, request)
+        with measured(request, self._names.model) as usage:
+            async with self._engine.request(request.route.method, request.route.path, request.body) as response:
+                answer = await _json(response)
+                if not response.ok:
+                    raise engine_error(answer, request)
+            usage.answer(answer)
         if request.route is MODELS:  # the engine adds its own list, in another form
             return self._names.listed(answer["data"][0], created=self._created)
         return self._mender(request).answer(as_streamed(answer))
@@ -112,19 +115,21 @@ class Exchange:
         mender = self._mender(request)
         progress = PromptProgress(request.body or {})
         ends = (request.body or {}).get("n_cmpl", 1) if protocol is protocols.LLAMA else 1
-        async with self._engine.request(request.route.method, request.route.path, progress.body) as response:
-            if not response.ok:
-                raise engine_error(await _json(response), request)
-            async for event in answers.events(response.content.iter_any()):
-                if answers.is_error(event):
-                    raise engine_error(answers.event_data(event), request)
-                if (told := progress.without(event)) is None:
-                    continue
-                yield mender.event(told)
-                ends -= protocol.is_end(event)
-                if ends == 0:
-                    return
-        raise crashed()
+        with measured(request, self._names.model) as usage:
+            async with self._engine.request(request.route.method, request.route.path, progress.body) as response:
+                if not response.ok:
+                    raise engine_error(await _json(response), request)
+                async for event in answers.events(response.content.iter_any()):
+                    if answers.is_error(event):
+                        raise engine_error(answers.event_data(event), request)
+                    if (told := progress.without(event)) is None:
+                        continue
+                    usage.event(told)
+                    yield mender.event(told)
+                    ends -= protocol.is_end(event)
+                    if ends == 0:
+                        return
+            raise crashed()
 
     async def _raw_events(self, request: EngineRequest) -> AsyncGenerator[str, None]:
         """Server-sent events as the route's clients expect them; a failure is told in the stream, too."""

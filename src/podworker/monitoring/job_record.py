@@ -1,0 +1,98 @@
+"""What is measured of one job, written once: the log, the metrics and the traces all read it."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from podworker.errors import WorkerError
+
+
+class Outcome(StrEnum):
+    """How a job ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass
+class Generation:
+    """One request of a job to the language model. Counts and times are llama.cpp's own; zero where it tells none."""
+
+    route: str
+    """Such as `/v1/chat/completions`."""
+    model: str
+    streamed: bool = False
+    started: float = field(default_factory=time.monotonic)
+    first_token: float | None = None
+    """When the first piece of the answer came; None if none came, or if the answer came whole."""
+    finished: float | None = None
+    prompt_tokens: int = 0
+    """All of the prompt, those from the cache among them."""
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    prompt_seconds: float = 0.0
+    output_seconds: float = 0.0
+    error_code: str | None = None
+
+
+@dataclass
+class JobRecord:
+    """One job. Times are those of `time.monotonic`, in seconds."""
+
+    job_id: str
+    request_id: str | None = None
+    """The caller's own name for it (X-Request-ID)."""
+    traceparent: str | None = None
+    """The caller's trace (W3C Trace Context), if it sent one."""
+    door: str = "queue"
+    """How it came: `queue`, `http` or `local` (one job, run by hand)."""
+    arrived: float = field(default_factory=time.monotonic)
+    arrived_at: float = field(default_factory=time.time)
+    """The same moment as seconds since 1970."""
+    started: float | None = None
+    """When its handler began: it may have waited for a slot."""
+    first_chunk: float | None = None
+    """When the first chunk of a streamed answer was ready."""
+    answered: float | None = None
+    """When its handler was done."""
+    finished: float | None = None
+    """When its result was delivered."""
+    outcome: Outcome | None = None
+    error_code: str | None = None
+    error_type: str | None = None
+    generations: list[Generation] = field(default_factory=list)
+
+    def end(self, error: WorkerError | None) -> None:
+        """Note how it ended; a later end counts more, such as that of its delivery."""
+        self.outcome = Outcome.COMPLETED if error is None else Outcome.FAILED
+        self.error_code = error.error_code if error else None
+        self.error_type = error.type if error else None
+
+
+observers: list[Callable[[JobRecord], None]] = []
+"""Told of every job that ended, in the job's own context, on the event loop: they return at once and never raise."""
+
+_current: ContextVar[JobRecord | None] = ContextVar("job_record", default=None)
+
+
+def current() -> JobRecord | None:
+    """The record of the job that runs here: in its task, in tasks made by it, and in its thread."""
+    return _current.get()
+
+
+@contextmanager
+def recording(record: JobRecord) -> Iterator[JobRecord]:
+    """Make it the current record; at the end, tell the observers. Who leaves without an end was cancelled."""
+    token = _current.set(record)
+    try:
+        yield record
+    finally:
+        record.outcome = record.outcome or Outcome.CANCELLED
+        record.finished = time.monotonic()
+        for observe in observers:
+            observe(record)
+        _current.reset(token)
