@@ -49,6 +49,7 @@ Proportions = Annotated[
     WithJsonSchema({"type": "string", "format": "proportions"}),
 ]
 Mode = Annotated[Literal["auto", "queue", "http"], BeforeValidator(_lower_case)]
+LogFormat = Annotated[Literal["auto", "json", "text"], BeforeValidator(_lower_case)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)]
 
 

@@ -15,6 +15,7 @@ from pydantic import (
 
 from podworker.configuration.declared.engine import EngineSettings
 from podworker.configuration.declared.model import ModelSettings
+from podworker.configuration.declared.monitoring import MonitoringSettings
 from podworker.configuration.declared.requests import RequestSettings
 from podworker.configuration.declared.store import StoreSettings
 from podworker.configuration.declared.tools import ToolSettings
@@ -29,6 +30,7 @@ _WHOLE_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*")
 class Settings(
     # The page lists the last one first: pydantic collects fields so.
     ToolSettings,
+    MonitoringSettings,
     WorkerSettings,
     StoreSettings,
     RequestSettings,

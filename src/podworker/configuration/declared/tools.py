@@ -1,18 +1,12 @@
-"""What the worker logs, and where the command line sends jobs."""
+"""Where the command line sends jobs."""
 
 from pydantic import SecretStr
 
-from podworker.configuration.kinds import Declarations, LogLevel, WebAddress, setting
+from podworker.configuration.kinds import Declarations, WebAddress, setting
 
 
 class ToolSettings(Declarations):
-    """What the worker logs, and where the command line sends jobs."""
-
-    log_level: LogLevel = setting(
-        "Logging",
-        "info",
-        "The least important messages that are logged. Upper or lower case.",
-    )
+    """Where the command line sends jobs."""
 
     runpod_endpoint_base_url: WebAddress = setting(
         "Client",
