@@ -11,6 +11,7 @@ Names are imported when they are first used: the engine process imports this pac
 """
 
 import importlib
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from podworker.worker import serve
 
 __all__ = ["Handler", "HttpRoute", "InvalidInput", "Job", "LanguageModel", "Stream", "WorkerError", "serve"]
+
+imported_at = time.monotonic()
+"""When the interpreter was up and this package asked for: the first of the cold start's phases ends here."""
 
 _HOMES = {
     "Handler": "podworker.gateway.handler",

@@ -57,8 +57,10 @@ def serve(
         SystemExit: With code 1, if the worker cannot start or can go on no longer, or if the job of a test input
             failed; the log says why.
     """
+    phases.serving()
     try:
-        values = load_settings(**{**command_line_settings.get(), **settings})
+        with phases.phase(phases.CONFIGURATION):
+            values = load_settings(**{**command_line_settings.get(), **settings})
         logs.configure(values.log_level)
         job_record.observers[:] = [log_job]
         subject = _as_handler(handler, concurrency, uses)
@@ -112,7 +114,6 @@ def _as_handler(handler: Handler | Function | None, concurrency: int, uses: Hand
 async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
     """Run it; the signal that ended it, if it was one."""
     by_http = _comes_by_http(settings)
-    phases.mark("settings")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     received: list[signal.Signals] = []
@@ -126,7 +127,6 @@ async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
     http: HttpDoor | None = None
     try:
         handler.launch(settings)
-        phases.mark("launch")
         http = _http_door(handler, settings) if by_http else None
         if await _unless_stopping(_load(handler, http), stopping):
             await _work(handler, settings, stopping, http)
@@ -164,22 +164,22 @@ async def _load(handler: Handler, http: "HttpDoor | None") -> None:
         await asyncio.gather(handler.start(), _check_machine())
         return
     await http.listen()  # first: health checks are answered while the model loads
-    phases.mark("listening")
     await handler.start()
 
 
 async def _check_machine() -> None:
     """Import the SDK, which takes longer than a small model takes to load, and run its fitness checks."""
-    fitness = await asyncio.to_thread(load_sdk)
-    phases.mark("RunPod SDK import")
-    await fitness.run_fitness_checks()
+    with phases.phase(phases.SDK):
+        fitness = await asyncio.to_thread(load_sdk)
+    with phases.phase(phases.CHECKS):
+        await fitness.run_fitness_checks()
 
 
 async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event, http: "HttpDoor | None") -> None:
     """Run jobs until a signal comes, or until the handler can answer no more of them."""
     door = http or _queue_door(handler, settings)
-    phases.mark("ready")
-    logger.info("%s", phases.report())
+    phases.ready()
+    logger.info("%s", phases.report(), extra={"fields": phases.fields()})
     watching = asyncio.create_task(handler.watch())
     serving = asyncio.create_task(door.serve())
     for task in (watching, serving):

@@ -31,8 +31,8 @@ async def test_the_next_worker_restores_what_the_first_computed(tmp_path: Path) 
             subject.process.terminate()
             assert await subject.exit_code() == 0
 
-        (cold_start,) = [line for line in subject.output.splitlines() if phases.parse(line)]
-        assert "warm prompts" in phases.parse(cold_start)
+        (cold_start,) = [report for line in subject.output.splitlines() if (report := phases.parse(line))]
+        assert phases.WARM_UP in cold_start.spans
         assert words in subject.output
         assert "guard the gate" not in subject.output
         assert answer["output"]["usage"]["prompt_tokens_details"]["cached_tokens"] > 400

@@ -121,7 +121,7 @@ async def _show_loading() -> None:
     try:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            if "engine start" in phases.parse(phases.report()):
+            if phases.ENGINE_START in phases.spans():
                 click.secho(f"\rLoading the model… {time.monotonic() - began:.0f} s", nl=False, err=True, dim=True)
     finally:
         click.echo("\r\033[K", nl=False, err=True)

@@ -26,8 +26,7 @@ SHOWN_LOG_LINES = 20
 class Timing:
     """What took how long, in seconds."""
 
-    cold_start: dict[str, float] = field(default_factory=dict)
-    """Points in time since the worker's process began."""
+    cold_start: phases.Report = field(default_factory=lambda: phases.Report(0.0, {}))
     first_token: float = 0.0
     decode: float = 0.0
     tokens: int = 0
@@ -63,8 +62,8 @@ async def _demo(prompt: str, settings: dict[str, str], output: deque[str]) -> Ti
 
     def on_log(_worker: str, line: str) -> None:
         output.append(line)
-        if marks := phases.parse(line):
-            timing.cold_start = marks
+        if report := phases.parse(line):
+            timing.cold_start = report
             ready.set()
 
     emulator = Emulator(
@@ -129,17 +128,15 @@ def _print_table(timing: Timing) -> None:
 
 
 def _rows(timing: Timing) -> list[tuple[str, str]]:
-    at = timing.cold_start
-    launch, engine, loaded = (at.get(phase, 0.0) for phase in ("launch", "engine start", "model load"))
-    fetched = at.get("model", launch)
+    cold_start = timing.cold_start
     rate = (timing.tokens - 1) / timing.decode if timing.decode and timing.tokens > 1 else 0.0
     return [
-        ("worker process: Python, settings", f"{launch:.2f} s"),
-        *([("model download", f"{fetched - launch:.2f} s")] if "model" in at else []),
-        ("engine start", f"{engine - fetched:.2f} s"),
-        ("model load", f"{loaded - engine:.2f} s"),
-        ("RunPod SDK import (beside both)", f"{at.get('RunPod SDK import', 0.0) - launch:.2f} s"),
-        ("cold start in all", f"{at.get('ready', 0.0):.2f} s"),
-        ("time to first token", f"{timing.first_token:.2f} s"),
+        *((name, _seconds(span.seconds)) for name, span in cold_start.spans.items() if span.seconds >= 0.001),
+        ("cold start in all (some steps beside others)", _seconds(cold_start.ready_seconds)),
+        ("time to first token", _seconds(timing.first_token)),
         (f"decode, {timing.tokens} tokens", f"{rate:.1f} tokens/s"),
     ]
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 0.0995 else f"{seconds:.2f} s"

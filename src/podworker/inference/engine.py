@@ -96,6 +96,7 @@ class Engine:
         Raises:
             OSError: No process could be started.
         """
+        phases.begin(phases.ENGINE_START)
         self._lives += 1
         self._directory.mkdir(mode=0o700, exist_ok=True)  # after a crash another worker may have taken it for left over
         self._process = EngineProcess(self._options, self._directory, f"engine-{self._lives}")
@@ -204,13 +205,13 @@ class Engine:
     async def _until_ready(self, process: EngineProcess) -> None:
         while (status := await process.health()) != 200:
             if status is not None:
-                phases.mark("engine start")
+                _loading()
             if process.exited.done():
                 raise ModelLoadFailed(f"The model {self._options.model.name} cannot be loaded: {process.failure()}.")
             await asyncio.sleep(PROBE_SECONDS)
         process.forget_load()
-        phases.mark("engine start")
-        phases.mark("model load")
+        _loading()
+        phases.end(phases.LOAD)
 
     async def _connect(self, process: EngineProcess) -> "EngineClient":
         # Imported here: it takes longer to import than the engine takes to start, and `launch` must not wait for it.
@@ -282,6 +283,12 @@ def crashed() -> EngineCrashed:
     return EngineCrashed(
         "The engine crashed or hung while it ran this request, and is started again. Send the request again."
     )
+
+
+def _loading() -> None:
+    """The engine answers: it has started, and loads the model."""
+    phases.end(phases.ENGINE_START)
+    phases.begin(phases.LOAD)
 
 
 async def _explain(process: EngineProcess, error: Exception) -> EngineError:

@@ -56,9 +56,11 @@ class LanguageModel(Handler):
             StartupError: There is no such model, or its file is damaged.
         """
         self._settings = settings
-        models = find_models(settings)
-        if models is not None:
-            self._launch_engine(models, settings, plan_memory(settings, models))
+        with phases.phase(phases.RESOLVE):
+            models = find_models(settings)
+            plan = plan_memory(settings, models) if models else None
+        if models is not None and plan is not None:
+            self._launch_engine(models, settings, plan)
 
     def _launch_engine(self, models: ModelSet, settings: Settings, plan: MemoryPlan) -> None:
         self._models, self._plan = models, plan
@@ -87,7 +89,6 @@ class LanguageModel(Handler):
             assert self._settings is not None, "launch comes first"  # noqa: S101
             models = await fetch_models(self._settings)
             self._launch_engine(models, self._settings, await asyncio.to_thread(plan_memory, self._settings, models))
-            phases.mark("model")
         try:
             await self.engine.loaded()
         except ModelLoadFailed as error:

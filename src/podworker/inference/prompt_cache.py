@@ -71,6 +71,7 @@ class PromptCache:
         from podworker.inference.prompt_cache_slots import EngineSlots  # noqa: PLC0415
 
         began = time.monotonic()
+        phases.begin(phases.WARM_UP)
         slots = EngineSlots(client)
         logger.debug("Warm prompts: %d to get ready", len(self._prompts))
         try:
@@ -79,7 +80,8 @@ class PromptCache:
         except _FAILURES as error:
             logger.warning("The warm prompts are not ready in every slot: %s", error)
             return
-        phases.mark("warm prompts")
+        finally:
+            phases.end(phases.WARM_UP)
         logger.info("Warm prompts: %s in %s", _summary(states, len(self._prompts)), _duration(time.monotonic() - began))
 
     async def saved(self) -> None:

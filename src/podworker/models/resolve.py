@@ -22,6 +22,7 @@ from podworker.models.room import model_room
 from podworker.models.store import Store, StoredModel
 from podworker.models.uses import Use
 from podworker.models.validator import validate
+from podworker.monitoring import phases
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +147,8 @@ class Finder:
         # Whoever finds the model on the volume needs none of what a download imports.
         from podworker.models.transfer import obtain  # noqa: PLC0415
 
-        model = await obtain(self.stores[0], reference, self._settings, self._role, retry=retry)
+        with phases.phase(phases.DOWNLOAD):
+            model = await obtain(self.stores[0], reference, self._settings, self._role, retry=retry)
         await asyncio.to_thread(self.stores[0].remember, self.key(reference), reference.text, model)
         return model
 
@@ -197,7 +199,8 @@ class Finder:
         """From a store whose files were touched since they were verified: hashed again."""
         for store in self.stores:
             name = store.name_of(self.key(reference))
-            model = store.recheck(name) if name else None
+            with phases.phase(phases.VERIFY):
+                model = store.recheck(name) if name else None
             found = _used(store, model) if model else None
             if found:
                 return _found(found, reference)

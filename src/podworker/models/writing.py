@@ -20,6 +20,7 @@ from podworker.models.partials import Workplace
 from podworker.models.quarantine import salvage, set_aside
 from podworker.models.records import FileRecord, ModelRecord, read_json, write_json, write_record
 from podworker.models.remote_file import RemoteFile
+from podworker.monitoring import phases
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +141,8 @@ class Writer:
 
     async def _validate(self, validate: Validate) -> None:
         try:
-            await self._held(asyncio.to_thread(validate, self._place.whole / base_name(self._files[0].name)))
+            with phases.phase(phases.VERIFY):
+                await self._held(asyncio.to_thread(validate, self._place.whole / base_name(self._files[0].name)))
         except InvalidModelFile:
             await asyncio.to_thread(self._set_aside_all)
             raise
