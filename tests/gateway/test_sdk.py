@@ -25,10 +25,22 @@ print(tomlkit.dumps({}) == "")
 print("cpuinfo.cpuinfo" in sys.modules)
 import cpuinfo
 print("arch" in cpuinfo.get_cpu_info())
+print("aiodns.error" in sys.modules)
+import asyncio, aiohttp
+async def look_up():
+    resolver = aiohttp.AsyncResolver()
+    try:
+        return (await resolver.resolve("127.0.0.1", 80))[0]["host"]
+    finally:
+        await resolver.close()
+print(asyncio.run(look_up()))
+print("tqdm.std" in sys.modules)
+from runpod.serverless.utils import rp_upload
+print(rp_upload.tqdm(range(2), disable=True).total)
 """
     module, *facts = run(code).split()
     assert module == "runpod.serverless.modules.rp_fitness"
-    assert facts == ["False", "RSAKey", "False", "True", "False", "True"]
+    assert facts == ["False", "RSAKey", "False", "True", "False", "True", "False", "127.0.0.1", "False", "2"]
 
 
 def test_the_cpu_is_not_surveyed() -> None:

@@ -1,7 +1,8 @@
 """RunPod's SDK, imported without the parts of it that a worker never uses.
 
 Measured with runpod 1.12 on two cores: of 2.4 s, 1.4 s are a survey of the CPU for the SDK's debugger, 0.8 s are
-paramiko, for the SSH keys of its command line, and 0.05 s are tomlkit, for writing its settings. All are put off here,
+paramiko, for the SSH keys of its command line, and 0.05 s each are tomlkit, for writing its settings, tqdm, for the bar
+of an upload, and aiodns, by which aiohttp would look up names (it has the system's own way, too). All are put off here,
 not taken away.
 """
 
@@ -29,7 +30,8 @@ def load_sdk() -> Any:  # noqa: ANN401 - the SDK has no types
     machine.quiet_sdk()
     _import_later("paramiko")
     _import_later("tomlkit")
-    with _without_survey():
+    _call_later("tqdm_loggable.auto", "tqdm")
+    with _without_survey(), _without_dns_library():
         return importlib.import_module(FITNESS_MODULE)
 
 
@@ -60,6 +62,36 @@ def _import_later(name: str) -> None:
     stand_in.__spec__ = importlib.util.find_spec(name)
     stand_in.__dict__["__getattr__"] = load_and_get
     sys.modules[name] = stand_in
+
+
+def _call_later(name: str, function: str) -> None:
+    """Import a module, of which only one function is wanted, when that is first called."""
+    if name in sys.modules:
+        return
+
+    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the function takes
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+        return getattr(importlib.import_module(name), function)(*args, **kwargs)
+
+    stand_in = ModuleType(name)
+    setattr(stand_in, function, call)
+    sys.modules[name] = stand_in
+
+
+@contextmanager
+def _without_dns_library() -> Iterator[None]:
+    """Let aiohttp find no use for aiodns as it is imported; whoever asks for its AsyncResolver later gets that."""
+    if "aiohttp.resolver" in sys.modules or "aiodns" in sys.modules:
+        yield
+        return
+    _import_later("aiodns")
+    aiodns = sys.modules["aiodns"]
+    aiodns.__dict__["DNSResolver"] = None  # of which aiohttp asks whether it has `getaddrinfo`
+    try:
+        yield
+    finally:
+        del aiodns.__dict__["DNSResolver"]
 
 
 @contextmanager
