@@ -22,6 +22,8 @@ FLOORS = {
     "local_run": 4,
     "testing": 4,
     "worker": 5,
+    "deployment": 5,
+    "doctor": 5,
     "cli": 6,
     "__main__": 7,  # no more than a call of `cli`
 }

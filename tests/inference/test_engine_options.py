@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import xllamacpp
 
+from podworker.configuration import machine
 from podworker.inference.engine_main import common_params
 from podworker.inference.engine_options import (
     DEFAULT_ENVIRONMENT,
@@ -13,6 +14,7 @@ from podworker.inference.engine_options import (
     EngineOptions,
     arguments,
     attributes,
+    compile_cache,
     environment,
 )
 from podworker.inference.model_kind import ModelKind, Pooling
@@ -199,7 +201,15 @@ def test_the_key_is_no_argument() -> None:
     ],
 )
 def test_the_environment_has_no_secrets_of_others(inherited: Mapping[str, str], kept: Mapping[str, str]) -> None:
-    assert environment(inherited, api_key="secret") == {**DEFAULT_ENVIRONMENT, **kept, "LLAMA_API_KEY": "secret"}
+    own = {**DEFAULT_ENVIRONMENT, **compile_cache(inherited), "LLAMA_API_KEY": "secret"}
+    assert environment(inherited, api_key="secret") == {**own, **kept}
+
+
+def test_what_the_driver_compiles_is_kept_beside_the_models() -> None:
+    own = environment({"HOME": "/home/me"}, api_key="secret")
+    assert own["CUDA_CACHE_PATH"] == str(machine.volume(environ={"HOME": "/home/me"}) / "podworker-cuda-cache")
+    assert int(own["CUDA_CACHE_MAXSIZE"]) > 1 << 30
+    assert environment({"CUDA_CACHE_PATH": "/other"}, api_key="secret")["CUDA_CACHE_PATH"] == "/other"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """`podworker models`: the models on this machine and its volume."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import sys
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from podworker.inference.memory import MemoryPlan
     from podworker.models.inventory import Inventory
     from podworker.models.reference import ModelReference
-    from podworker.models.resolve import FoundModel
 
 # The help of `podworker` imports this module: what the work needs is imported when there is work.
 
@@ -207,39 +205,10 @@ def _path(settings: "Settings", model: str | None) -> Path:
 
 def _plan(settings: "Settings", model: str | None, gpu_memory: tuple[float, ...]) -> "MemoryPlan":
     """What would be chosen for a model, here or on GPUs of so many GB."""
-    from podworker.inference.memory import demand_of, plan_for, plan_memory  # noqa: PLC0415
-    from podworker.models.memory_budget import budget_elsewhere  # noqa: PLC0415
-    from podworker.models.model_set import find_beside  # noqa: PLC0415
+    from podworker.inference.memory_forecast import forecast  # noqa: PLC0415
+    from podworker.models.described import described  # noqa: PLC0415
 
-    models = find_beside(settings, _described(settings, model))
-    if models is None:
-        raise click.ClickException(
-            "A file beside the model (MMPROJ, DRAFT_MODEL or LORA) is not on this machine. Start the worker once, or "
-            "unset it."
-        )
-    with contextlib.ExitStack() as stack:
-        stack.callback(models.release)
-        if gpu_memory:
-            return plan_for(settings, demand_of(settings, models), budget_elsewhere(settings, gpu_memory))
-        return plan_memory(settings, models)
-
-
-def _described(settings: "Settings", model: str | None) -> "FoundModel":
-    """A model that is here, or of which its source tells the header; without a name, the one that would be served."""
-    from podworker.models.remote_header import describe_remote  # noqa: PLC0415
-    from podworker.models.resolve import Finder, FoundModel, find_model  # noqa: PLC0415
-
-    inventory = _inventory(settings)
-    if model and inventory.has(model):
-        return FoundModel(inventory.stored(model).model.paths[0], "the store")
-    found = Finder(settings).find(_reference(settings, model)) if model else find_model(settings)
-    if found is not None:
-        return found
-    reference = _reference(settings, model)
-    if settings.offline:
-        raise click.ClickException(f"{reference.text} is not on this machine, and OFFLINE is set.")
-    info = asyncio.run(describe_remote(reference, settings))
-    return FoundModel(info.files[0], "its source", info=info)
+    return forecast(settings, described(settings, model), gpu_memory=gpu_memory)
 
 
 def _inventory(settings: "Settings") -> "Inventory":

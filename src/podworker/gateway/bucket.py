@@ -29,6 +29,9 @@ _REGIONS = (
 )
 """Hosts that name their region: RunPod's volumes, Amazon and those who follow it, DigitalOcean."""
 
+_KEY_IS_KNOWN = (", AccessDenied", ", NoSuchKey")
+"""It may not list; or the address is the bucket's own, and what was asked for is a folder in it."""
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -87,7 +90,7 @@ class Bucket:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             problem = ""
             for attempt in range(TRIES):
-                url, headers = await asyncio.to_thread(self._signed, key, content)
+                url, headers = await asyncio.to_thread(self._signed, "PUT", key, content)
                 try:
                     async with session.put(url, data=content, headers=headers) as response:
                         if response.ok:
@@ -107,13 +110,39 @@ class Bucket:
             "that the key may write there (BUCKET_… on the endpoint, or the job's s3Config)."
         )
 
+    async def refusal(self, *, seconds: float) -> str | None:
+        """Why the bucket would take nothing, such as "HTTP 403, InvalidAccessKeyId"; None if it knows the key.
+
+        Nothing is written. A key that may write but not list, which is all that it needs, is told apart from a wrong
+        one by the answer's code.
+
+        Args:
+            seconds: How long the bucket may take to answer.
+        """
+        import aiohttp  # noqa: PLC0415 - see upload
+
+        url, headers = await asyncio.to_thread(self._signed, "GET", "", query="?list-type=2&max-keys=1")
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,
+                session.get(url, headers=headers) as response,
+            ):
+                code = _s3_code(await response.text(errors="replace"))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return type(error).__name__
+        known = response.ok or code in _KEY_IS_KNOWN
+        return None if known else f"HTTP {response.status}{code}"
+
     def _url(self, key: str) -> str:
         return f"{self.endpoint_url}/{quote(self.name)}/{quote(key, safe='/~')}"
 
-    def _signed(self, key: str, content: bytes) -> tuple[str, dict[str, str]]:
+    def _signed(
+        self, method: str, key: str, content: bytes | None = None, *, query: str = ""
+    ) -> tuple[str, dict[str, str]]:
         from botocore.auth import S3SigV4Auth  # noqa: PLC0415 - a third of a second, for large results alone
 
-        request = self._request("PUT", key, content)
+        request = self._request(method, key, content)
+        request.url += query
         S3SigV4Auth(self._credentials(), "s3", self.region).add_auth(request)
         return str(request.url), dict(request.headers.items())
 

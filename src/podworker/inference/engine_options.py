@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from podworker.configuration import machine
 from podworker.inference.model_kind import GENERATES, ModelKind
 from podworker.inference.model_names import vary
 from podworker.models.compute_buffer import MICRO_BATCH
@@ -183,8 +184,18 @@ def arguments(options: EngineOptions, *, socket: Path) -> list[str]:
     return words
 
 
+def compile_cache(environ: Mapping[str, str]) -> dict[str, str]:
+    """Where the driver keeps what it compiles for a GPU that the engine holds no code for: all workers share it.
+
+    The names are CUDA's (its programming guide, "CUDA Environment Variables"), and so is the rule that code larger than
+    the cache is not kept. llama.cpp's kernels for one GPU take about 150 MB; CUDA's default is 1 GiB, its most 4.
+    """
+    folder = machine.volume(environ=environ) / "podworker-cuda-cache"
+    return {"CUDA_CACHE_PATH": str(folder), "CUDA_CACHE_MAXSIZE": str(2 << 30)}
+
+
 def environment(inherited: Mapping[str, str], *, api_key: str) -> dict[str, str]:
     """The engine's environment: what the worker has, less secrets, and less what would overrule the options above."""
     secret = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
     kept = {k: v for k, v in inherited.items() if not k.upper().endswith(secret) and not k.startswith("LLAMA_ARG_")}
-    return {**DEFAULT_ENVIRONMENT, **kept, "LLAMA_API_KEY": api_key}
+    return {**DEFAULT_ENVIRONMENT, **compile_cache(inherited), **kept, "LLAMA_API_KEY": api_key}

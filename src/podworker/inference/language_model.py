@@ -13,6 +13,7 @@ from podworker.gateway.job import Job
 from podworker.gateway.stream import Stream
 from podworker.inference.batch_size import automatic_batch_size
 from podworker.inference.engine import Engine
+from podworker.inference.engine_build import require_support
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.memory import MemoryPlan, plan_memory
 from podworker.inference.model_kind import model_kind
@@ -53,9 +54,10 @@ class LanguageModel(Handler):
         """Find the model and start the engine, which loads it in its own process. A download is left to `start`.
 
         Raises:
-            StartupError: There is no such model, or its file is damaged.
+            StartupError: There is no such model, or its file is damaged; or this image's engine cannot use the GPU.
         """
         self._settings = settings
+        require_support(settings)
         with phases.phase(phases.RESOLVE):
             models = find_models(settings)
             plan = plan_memory(settings, models) if models else None

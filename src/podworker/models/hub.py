@@ -26,7 +26,7 @@ async def list_files(
     reference: ModelReference, settings: Settings, *, role: Role = MODEL, room: int | None = None
 ) -> list[RemoteFile]:
     """The files of the model that `reference` means, the first shard first. See `remote.list_remote`."""
-    token = _token(settings)
+    token = access_token(settings)
     commit, files = await _repository(reference, settings, token)
     chosen = choose(reference, files, role=role, room=room)
     return [_remote_file(file, reference, commit, settings, token) for file in chosen.files]
@@ -109,7 +109,7 @@ def _failure(
     )
 
 
-def _token(settings: Settings) -> str | None:
+def access_token(settings: Settings) -> str | None:
     """HF_TOKEN, else what `hf auth login` keeps for this user.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Checks of a machine or container before it serves: one module for each area."""
