@@ -132,7 +132,7 @@ class HttpApi:
 
     async def _submitted(self, request: web.Request, *, kind: str = "") -> HttpJob:
         self._jobs.require_room()
-        job = HttpJob(_job_fields(await read_object(request)), kind=kind)
+        job = HttpJob(_job_fields(await read_object(request)), kind=kind, headers=request.headers)
         self._jobs.submit(job)
         return job
 

@@ -46,7 +46,7 @@ class HandlerRoutes:
         route = self.find(request)
         assert route is not None, "the router found it"  # noqa: S101
         body = None if route.method == "GET" else await read_object(request)
-        job, events = HttpJob({"input": route.job_input(body)}), EventStream(request)
+        job, events = HttpJob({"input": route.job_input(body)}, headers=request.headers), EventStream(request)
         self._jobs.submit(job, events)
         await job.ended()
         result = job.result

@@ -5,10 +5,12 @@ import time
 import uuid
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from podworker.errors import JobTimedOut
 from podworker.gateway.result import Result
+from podworker.monitoring import traceparent
 
 
 class JobState(StrEnum):
@@ -28,11 +30,15 @@ class HttpJob:
     Args:
         fields: The fields of the job beside its id; `input` among them.
         kind: Stands before the id, as RunPod's `sync-`.
+        headers: Those of its request.
     """
 
-    def __init__(self, fields: Mapping[str, Any], *, kind: str = "") -> None:
+    def __init__(
+        self, fields: Mapping[str, Any], *, kind: str = "", headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.id = f"{kind}{uuid.uuid4()}"
         self.raw = {**fields, "id": self.id}
+        self.traceparent = traceparent.of_job(fields, headers)
         self.task: asyncio.Task[Result] | None = None
         self.result: Result | None = None
         self.started: float | None = None

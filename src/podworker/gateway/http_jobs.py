@@ -140,7 +140,7 @@ class HttpJobs:
             await asyncio.wait(tasks)
 
     async def _run(self, job: HttpJob, channel: Channel) -> Result:
-        with recording(JobRecord(job.id, door="http")) as record:
+        with recording(JobRecord(job.id, traceparent=job.traceparent, door="http")) as record:
             try:
                 async with self._slots:
                     job.started = time.monotonic()

@@ -15,6 +15,7 @@ from podworker.gateway.delivery import Delivery
 from podworker.gateway.dispatch import dispatch
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
+from podworker.monitoring import traceparent
 from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class SdkDoor:
             await asyncio.wait([loop])
 
     async def _run(self, session: ClientSession, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - see serve
-        with recording(JobRecord(raw["id"])) as record:
+        with recording(JobRecord(raw["id"], traceparent=traceparent.of_job(raw))) as record:
             result = await dispatch(self._handler, raw, Delivery(session, raw["id"]), limits=self._limits)
             record.end(result.error)
         refresh = {"refresh_worker": True} if result.refreshes else {}
