@@ -22,6 +22,7 @@ from podworker.gateway.dispatch import dispatch
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
+from podworker.monitoring import traceparent
 from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,9 @@ T = TypeVar("T")
 
 LAST_ANSWER_SECONDS = 0.05
 """For reading an answer that has reached this machine already when the door closes: it may hold a job."""
+TURNS_OF_A_TAKE = 2
+"""Of the event loop, in which `_take` notices a free slot and asks for the next job: before the result is posted, since
+a worker that is idle costs more than a result that is a millisecond late."""
 EARLY_STOP_SECONDS = 2.0
 """How long a stop signal is kept for a job that is on its way here: the two come by different connections."""
 
@@ -61,6 +65,7 @@ class QueueDoor:
     def close(self) -> None:
         """Take no more jobs; `serve` returns when the running ones are done."""
         self._closing.set()
+        self._slot_freed.set()
 
     async def serve(self) -> None:
         """Take and run jobs until `close`."""
@@ -78,10 +83,15 @@ class QueueDoor:
     async def _take(self, session: ClientSession) -> None:
         """Ask for as many jobs as there are free slots, whenever there are any, until `close`."""
         backoff = Backoff()
-        while (free := await self._free_slots()) > 0:
-            jobs = await self._unless_closing(backoff.poll(lambda count=free: get_job(session, count)))  # type: ignore[misc]
-            for raw in jobs or []:
-                self._begin(session, raw)
+        closing = asyncio.create_task(self._closing.wait())
+        try:
+            while (free := await self._free_slots()) > 0:
+                jobs = await _unless(closing, backoff.poll(lambda count=free: get_job(session, count)))  # type: ignore[misc]
+                for raw in jobs or []:
+                    self._begin(session, raw)
+        finally:
+            closing.cancel()
+            await asyncio.wait([closing])
 
     async def _free_slots(self) -> int:
         """Wait for a free slot; the number of them, or 0 once the door is closing.
@@ -93,21 +103,8 @@ class QueueDoor:
             if (free := min(slots - len(self._running), 2 * slots - len(self._jobs))) > 0:
                 return free
             self._slot_freed.clear()
-            await self._unless_closing(self._slot_freed.wait())
+            await self._slot_freed.wait()
         return 0
-
-    async def _unless_closing(self, awaitable: Coroutine[Any, Any, T]) -> T | None:
-        """Wait for something, or until the door is closing; None then. What is just coming in is not lost."""
-        task, closing = asyncio.create_task(awaitable), asyncio.create_task(self._closing.wait())
-        try:
-            await asyncio.wait([task, closing], return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                await asyncio.wait([task], timeout=LAST_ANSWER_SECONDS)
-        finally:
-            closing.cancel()
-            task.cancel()
-            await asyncio.wait([task, closing])
-        return None if task.cancelled() else task.result()
 
     def _begin(self, session: ClientSession, raw: Any) -> None:  # noqa: ANN401 - the SDK does not check a batch
         if not (isinstance(raw, dict) and isinstance(raw.get("id"), str)):
@@ -130,9 +127,11 @@ class QueueDoor:
         job_id = raw["id"]
         delivery = Delivery(session, job_id)
         try:
-            with recording(JobRecord(job_id)) as record:
+            with recording(JobRecord(job_id, traceparent=traceparent.of_job(raw))) as record:
                 result = await self._result(raw, delivery)
                 self._free_slot(job_id)
+                for _ in range(TURNS_OF_A_TAKE):
+                    await asyncio.sleep(0)
                 record.end(await _deliver(delivery, result))
         finally:
             self._progress.remove(job_id)
@@ -182,6 +181,20 @@ class QueueDoor:
                 self._jobs[job_id].cancel()
         if self._jobs:  # what is being posted is given up in its own time
             await asyncio.wait(self._jobs.values())
+
+
+async def _unless(closing: "asyncio.Task[Any]", awaitable: Coroutine[Any, Any, T]) -> T | None:
+    """Wait for something, or until the door is closing; None then. What is just coming in is not lost."""
+    task = asyncio.create_task(awaitable)
+    try:
+        await asyncio.wait([task, closing], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait([task], timeout=LAST_ANSWER_SECONDS)
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+    return None if task.cancelled() else task.result()
 
 
 async def _deliver(delivery: Delivery, result: Result) -> WorkerError | None:
