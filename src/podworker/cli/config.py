@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import click
 
@@ -13,7 +14,14 @@ from podworker.errors import InvalidSettings
 @click.option(
     "--markdown", "as_markdown", is_flag=True, help="Print the reference of all settings, whatever is set here."
 )
-def command(*, as_json: bool, as_markdown: bool) -> None:
+@click.option(
+    "--hub",
+    "hub_folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write hub.json and tests.json for RunPod's Hub into FOLDER, whatever is set here.",
+)
+def command(*, as_json: bool, as_markdown: bool, hub_folder: Path | None) -> None:
     """Show every setting, its value and where it came from.
 
     A setting comes from the environment (SLOTS=4), else from the file podworker.toml in the current directory
@@ -28,20 +36,33 @@ def command(*, as_json: bool, as_markdown: bool) -> None:
       SLOTS=4 podworker config
       podworker config --json
       podworker config --markdown > docs/configuration.md
+      podworker config --hub .runpod
     """
-    if as_json and as_markdown:
-        raise click.UsageError("--json and --markdown exclude each other. Give one of them.")
+    if sum((as_json, as_markdown, hub_folder is not None)) > 1:
+        raise click.UsageError("--json, --markdown and --hub exclude each other. Give one of them.")
     # The help of `podworker` imports this module: what the work needs is imported when there is work.
     if as_markdown:
         from podworker.configuration.reference import markdown  # noqa: PLC0415
 
         click.echo(markdown(), nl=False)
         return
+    if hub_folder is not None:
+        _write_hub_files(hub_folder)
+        return
     try:
         _show(as_json=as_json)
     except InvalidSettings as error:
         click.echo(error.message, err=True)
         sys.exit(2)
+
+
+def _write_hub_files(folder: Path) -> None:
+    from podworker.deployment.hub_file import files  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files().items():
+        (folder / name).write_text(text, encoding="utf-8")
+        click.echo(folder / name)
 
 
 def _show(*, as_json: bool) -> None:

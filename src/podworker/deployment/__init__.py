@@ -1,0 +1,1 @@
+"""What stands between this project and an endpoint: RunPod's Hub page, its REST API, and the GPUs that fit a model."""
