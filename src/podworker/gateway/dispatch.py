@@ -76,7 +76,12 @@ async def dispatch(
     Raises:
         asyncio.CancelledError: The job was stopped. It may still be cleaning up, if it takes long.
     """
-    control = JobControl(Progress(channel.progress), _sooner(limits.seconds, deadline))
+    record = job_record.current()
+    control = JobControl(
+        Progress(channel.progress),
+        _sooner(limits.seconds, deadline),
+        traceparent=record.outgoing_traceparent if record else None,
+    )
     answering = asyncio.create_task(_answer(handler, raw, channel, limits, control), name=f"handler of {raw['id']}")
     try:
         done, _ = await asyncio.wait([answering], timeout=limits.seconds)

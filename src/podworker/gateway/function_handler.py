@@ -17,6 +17,7 @@ from podworker.gateway.serialisation import serialise_beside
 from podworker.gateway.signature import read_signature
 from podworker.gateway.stream import Stream
 from podworker.gateway.threads import JobThread, JobThreads
+from podworker.monitoring import traceparent
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -113,11 +114,20 @@ class FunctionHandler(Handler):
 
         from podworker.gateway.validation import invalid_input  # noqa: PLC0415 - see _adapter
 
+        # By pydantic's rules for JSON: a date is text there even in a strict model.
+        check = self._input.validate_json
         try:
-            # By pydantic's rules for JSON: a date is text there even in a strict model.
-            return self._input.validate_json(json.dumps(job_input))
+            return check(json.dumps(job_input))
         except ValidationError as error:
-            raise invalid_input(error, job_input, prefix="input") from None
+            refusal, given = error, job_input
+        # The caller's traceparent may travel in the input. A type that has no such field is not bothered with it.
+        if (without := traceparent.stripped(job_input)) is not job_input:
+            try:
+                return check(json.dumps(without))
+            except ValidationError as error:
+                if error.error_count() < refusal.error_count():
+                    refusal, given = error, without
+        raise invalid_input(refusal, given, prefix="input")
 
     async def _from_thread(self, generator: "GeneratorType[Any, Any, Any]") -> AsyncGenerator[Any, None]:
         """Iterate a plain generator without blocking the event loop."""

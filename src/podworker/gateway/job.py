@@ -26,6 +26,7 @@ class JobControl:
     progress: Progress = field(default_factory=Progress)
     deadline: Callable[[], datetime | None] = no_deadline
     stopped: bool = False
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,14 @@ class Job:
         A function that runs in a thread cannot be interrupted: one that takes long asks this now and then.
         """
         return self.control.stopped
+
+    @property
+    def traceparent(self) -> str | None:
+        """The header `traceparent` for requests that the handler sends, so that they join the caller's trace.
+
+        It names the job's own span where TRACES is on, else the caller's. None where there is no trace.
+        """
+        return self.control.traceparent
 
     def progress(self, value: Any) -> Awaitable[None]:  # noqa: ANN401 - whatever JSON can carry
         """Tell the client how far the job is: any value that a handler may return.

@@ -8,6 +8,7 @@ from podworker.errors import InvalidInput, UnknownRoute
 from podworker.gateway.validation import shown
 from podworker.inference.routes import CHAT, COMPLETIONS, ROUTES, Route, find_route
 from podworker.inference.vllm import from_vllm
+from podworker.monitoring import traceparent
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def read_request(job_input: Any) -> EngineRequest:  # noqa: ANN401 - any JSON va
     """
     if not isinstance(job_input, dict):
         raise InvalidInput(f"input: got {shown(job_input)}, allowed is an object.", param="input")
+    job_input = traceparent.stripped(job_input)
     if "openai_route" in job_input:
         return _request(
             job_input["openai_route"], job_input.get("openai_input"), raw=True, param=("openai_route", "openai_input")
@@ -72,6 +74,7 @@ def _request(path: object, body: Any, *, raw: bool, param: tuple[str, str]) -> E
         return EngineRequest(route, None, raw)
     if not isinstance(body, dict):
         raise InvalidInput(f"{body_param}: got {shown(body)}, allowed is an object.", param=body_param)
+    body = traceparent.stripped(body)
     if route in {CHAT, COMPLETIONS}:  # vLLM's clients send its fields in OpenAI's form, too
         body = from_vllm(body, prefix="" if raw else "input")
     request = EngineRequest(route, body, raw)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from podworker.errors import WorkerError
+from podworker.monitoring.traceparent import Traceparent
 
 
 class Outcome(StrEnum):
@@ -48,6 +49,8 @@ class JobRecord:
     """The caller's own name for it (X-Request-ID)."""
     traceparent: str | None = None
     """The caller's trace (W3C Trace Context), if it sent one."""
+    span: Traceparent | None = None
+    """Its own span, where jobs are traced: chosen when it arrives, so that what its handler calls can join it."""
     door: str = "queue"
     """How it came: `queue`, `http` or `local` (one job, run by hand)."""
     arrived: float = field(default_factory=time.monotonic)
@@ -66,6 +69,11 @@ class JobRecord:
     error_type: str | None = None
     generations: list[Generation] = field(default_factory=list)
 
+    @property
+    def outgoing_traceparent(self) -> str | None:
+        """What its handler's own requests send along: its span, or else the caller's."""
+        return str(self.span) if self.span else self.traceparent
+
     def end(self, error: WorkerError | None) -> None:
         """Note how it ended; a later end counts more, such as that of its delivery."""
         self.outcome = Outcome.COMPLETED if error is None else Outcome.FAILED
@@ -73,6 +81,8 @@ class JobRecord:
         self.error_type = error.type if error else None
 
 
+arrival_observers: list[Callable[[JobRecord], None]] = []
+"""Told of every job that arrives, by the rules of `observers`."""
 observers: list[Callable[[JobRecord], None]] = []
 """Told of every job that ended, in the job's own context, on the event loop: they return at once and never raise."""
 
@@ -88,6 +98,8 @@ def current() -> JobRecord | None:
 def recording(record: JobRecord) -> Iterator[JobRecord]:
     """Make it the current record; at the end, tell the observers. Who leaves without an end was cancelled."""
     token = _current.set(record)
+    for observe in arrival_observers:
+        observe(record)
     try:
         yield record
     finally:

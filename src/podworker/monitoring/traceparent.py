@@ -72,6 +72,8 @@ def of_job(raw: Mapping[str, Any], headers: Mapping[str, str] = MappingProxyType
     return None
 
 
-def stripped(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """An input without the traceparent in it. One that is not valid stays: it may be something else."""
-    return {name: value for name, value in fields.items() if name != NAME or parse(value) is None}
+def stripped(job_input: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """An input without the valid traceparent in it; the input itself where it has none."""
+    if not isinstance(job_input, Mapping) or parse(job_input.get(NAME)) is None:
+        return job_input
+    return {name: value for name, value in job_input.items() if name != NAME}
