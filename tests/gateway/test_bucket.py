@@ -119,6 +119,19 @@ async def test_a_refusal_is_told_at_once(bucket: Bucket, changed: dict[str, Any]
     assert bucket.secret_access_key not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("changed", "refusal"),
+    [
+        ({}, None),  # it may write, but not list
+        ({"access_key_id": "unknown"}, "HTTP 403, InvalidAccessKeyId"),
+        ({"secret_access_key": "wrong"}, "HTTP 403, SignatureDoesNotMatch"),
+        ({"endpoint_url": "http://127.0.0.1:1"}, "ClientConnectorError"),
+    ],
+)
+async def test_a_key_is_tried_without_writing(bucket: Bucket, changed: dict[str, Any], refusal: str | None) -> None:
+    assert await replace(bucket, **changed).refusal(seconds=60) == refusal
+
+
 async def test_trouble_that_passes_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("podworker.gateway.bucket.FIRST_PAUSE_SECONDS", 0.001)
     bodies: list[bytes] = []

@@ -7,7 +7,8 @@ from podworker.configuration.image import ENGINE_BUILD_VARIABLE
 from podworker.configuration.sources import FILE_VARIABLE
 
 _OWN = "PODWORKER_"
-_KNOWN = {FILE_VARIABLE, ENGINE_BUILD_VARIABLE}
+_KNOWN = {FILE_VARIABLE, ENGINE_BUILD_VARIABLE, "RUNPOD_AI_API_KEY"}
+"""Our own that are no settings, and the one of RunPod's that looks like RUNPOD_API_KEY."""
 _PASSED_TO_NOBODY = "LLAMA_ARG_"
 _OF_OTHERS = {
     "MAX_MODEL_LEN": "CONTEXT_LENGTH",

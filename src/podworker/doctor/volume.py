@@ -36,10 +36,18 @@ def volume(facts: Facts, seconds: float) -> Finding:  # noqa: ARG001 - see Check
             f"{there}. The model takes {size_text(to_fetch)}: {size_text(to_fetch - free)} too much.",
             "Delete files there, make the volume larger (on RunPod: Storage), or choose a smaller quantization.",
         )
-    return _judged(there, facts, facts.settings, speed)
+    return judged(there, facts, facts.settings, speed)
 
 
-def _judged(there: str, facts: Facts, settings: Settings, speed: DiskSpeed) -> Finding:
+def judged(there: str, facts: Facts, settings: Settings, speed: DiskSpeed) -> Finding:
+    """What a speed means for this model.
+
+    Args:
+        there: The folder and its figures, for people.
+        facts: The model.
+        settings: Where models are kept.
+        speed: What was measured.
+    """
     size = facts.model.description.size if facts.model else _USUAL_MODEL
     slow = [
         f"to {word} a model of {size_text(size)} takes {duration_text(size / rate)}"

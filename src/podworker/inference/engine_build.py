@@ -7,7 +7,7 @@ for newer ones when the program starts. An engine with neither for a GPU aborts 
 import json
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def read_engine_build(path: Path) -> EngineBuild | None:
         ) from None
 
 
-def parsed(description: dict[str, object]) -> EngineBuild:
+def parsed(description: Mapping[str, object]) -> EngineBuild:
     """The description as JSON has it.
 
     Raises:
@@ -123,8 +123,12 @@ def build_here(settings: Settings) -> EngineBuild | None:
     return None if path is None else read_engine_build(path)
 
 
-def require_support(settings: Settings) -> None:
+def require_support(settings: Settings, gpus: Sequence[Gpu] | None = None) -> None:
     """Check, before a model is fetched or loaded, that the engine can use the GPUs that are here.
+
+    Args:
+        settings: Which engine, and which GPU.
+        gpus: Instead of those that are here.
 
     Raises:
         StartupError: It cannot; the message names the right image.
@@ -136,10 +140,10 @@ def require_support(settings: Settings) -> None:
         return
     if build is None or settings.gpu_layers == 0:
         return
-    gpus = used_gpus(settings, machine.gpus())
-    if sentence := unsupported(build, gpus):
+    used = used_gpus(settings, machine.gpus() if gpus is None else gpus)
+    if sentence := unsupported(build, used):
         raise StartupError(sentence)
-    if sentence := compiled_at_start(build, gpus):
+    if sentence := compiled_at_start(build, used):
         logger.warning("%s", sentence)
 
 
