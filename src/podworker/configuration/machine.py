@@ -54,6 +54,12 @@ def endpoint(environ: Mapping[str, str] | None = None) -> str | None:
     return environ.get("RUNPOD_ENDPOINT_ID") or None
 
 
+def worker_id(environ: Mapping[str, str] | None = None) -> str | None:
+    """RunPod's id of this worker, or of this pod."""
+    environ = os.environ if environ is None else environ
+    return environ.get("RUNPOD_POD_ID") or None
+
+
 def volume(root: Path = _ROOT, environ: Mapping[str, str] | None = None) -> Path:
     """The folder for files that should outlive this worker, such as models. It may not exist yet.
 
