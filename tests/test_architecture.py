@@ -14,6 +14,8 @@ SOURCE = Path(podworker.__file__).parent
 FLOORS = {
     "errors": 0.5,  # the ground that the first floor stands on
     "child": 0.5,
+    "first_import": 0.5,
+    "unix_socket": 0.5,
     "configuration": 1,
     "monitoring": 2,
     "gateway": 3,

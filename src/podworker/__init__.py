@@ -11,8 +11,9 @@ Names are imported when they are first used: the engine process imports this pac
 """
 
 import importlib
-import time
 from typing import TYPE_CHECKING, Any
+
+import podworker.first_import  # noqa: F401 - notes the time
 
 if TYPE_CHECKING:
     from podworker.errors import InvalidInput, WorkerError
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from podworker.worker import serve
 
 __all__ = ["Handler", "HttpRoute", "InvalidInput", "Job", "LanguageModel", "Stream", "WorkerError", "serve"]
-
-imported_at = time.monotonic()
-"""When the interpreter was up and this package asked for: the first of the cold start's phases ends here."""
 
 _HOMES = {
     "Handler": "podworker.gateway.handler",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import podworker
+from podworker import first_import
 
 INTERPRETER = "interpreter"
 IMPORTS = "imports"
@@ -60,6 +60,11 @@ _spans: dict[str, Span] = {}
 _ready: list[float] = []
 
 
+def uptime() -> float:
+    """Seconds since the kernel started this process."""
+    return time.monotonic() - _started
+
+
 def begin(phase: str) -> None:
     """A phase begins, if it has not begun yet."""
     _begun.setdefault(phase, time.monotonic() - _started)
@@ -89,7 +94,7 @@ def phase(name: str) -> Iterator[None]:
 
 def serving() -> None:
     """`podworker.serve` is called: the interpreter is up, and the handler's file is imported."""
-    imported = max(podworker.imported_at - _started, 0.0)
+    imported = max(first_import.MOMENT - _started, 0.0)
     _spans[INTERPRETER] = Span(0.0, imported)
     _spans[IMPORTS] = Span(imported, time.monotonic() - _started)
 
