@@ -2,13 +2,14 @@
 
 import contextlib
 import shutil
-import socket
 import tempfile
 from pathlib import Path
 
+from podworker.unix_socket import listens
+
 PREFIX = "podworker-"
 LONGEST_BASE_PATH = 70
-"""Characters of a temporary folder's path: a Unix socket's whole path may have 107 (unix(7))."""
+"""Characters of a temporary folder's path: a Unix socket's whole path may have 107 (`unix_socket`)."""
 
 
 def make_socket_folder() -> Path:
@@ -26,23 +27,8 @@ def make_socket_folder() -> Path:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Whether there are sockets in it and nobody listens at any of them.
-
-    Process ids would not do: containers can share the folder, and each has its own.
-    """
+    """Whether there are sockets in it and nobody listens at any of them."""
     with contextlib.suppress(OSError):  # another user's, or being removed
         sockets = list(folder.glob("*.sock"))
-        return bool(sockets) and not any(_answers(path) for path in sockets)
+        return bool(sockets) and not any(listens(path) for path in sockets)
     return False
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(1.0)
-        try:
-            client.connect(str(path))
-        except ConnectionRefusedError:
-            return False
-        except OSError:  # it is busy, or not ours to ask
-            return True
-    return True
