@@ -1,0 +1,76 @@
+"""What a job that ended adds to the metrics."""
+
+import re
+
+from podworker import errors
+from podworker.monitoring import metrics
+from podworker.monitoring.job_record import Generation, JobRecord, Outcome
+from podworker.monitoring.operations import GENERATING, operation
+
+OTHER = "other"
+MOST_CODES = 50
+"""Of a handler's own error codes, so many are told apart. Each is a series of its own, for ever."""
+
+_INPUT, _OUTPUT = {"gen_ai_token_type": "input"}, {"gen_ai_token_type": "output"}
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+_own_codes = frozenset(
+    value.code for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.WorkerError)
+)
+_custom_codes: set[str] = set()
+
+
+def observe_job(record: JobRecord) -> None:
+    """Count it: one of `job_record.observers`."""
+    outcome = record.outcome or Outcome.CANCELLED
+    code = _bounded(record.error_code)
+    metrics.JOBS.add(1, outcome=outcome, error_code=code, door=record.door)
+    if record.started is not None:
+        metrics.JOB_WAIT.record(record.started - record.arrived, door=record.door)
+        end = record.answered or record.finished
+        if end is not None:
+            metrics.JOB_DURATION.record(end - record.started, outcome=outcome, door=record.door)
+    delivered = record.door == "queue" and outcome is not Outcome.CANCELLED
+    if delivered and record.answered is not None and record.finished is not None:
+        metrics.JOB_DELIVERY.record(record.finished - record.answered)
+    for generation in record.generations:
+        _observe_generation(generation, record)
+
+
+def _observe_generation(generation: Generation, record: JobRecord) -> None:
+    end = generation.finished or record.finished
+    error = _bounded(generation.error_code) or ("cancelled" if record.outcome is Outcome.CANCELLED else "")
+    of = {
+        "gen_ai_operation_name": operation(generation.route),
+        "gen_ai_request_model": generation.model,
+    }
+    if end is not None:
+        metrics.REQUEST_DURATION.record(end - generation.started, error_type=error, **of)
+    if generation.prompt_tokens:
+        metrics.TOKEN_USAGE.record(generation.prompt_tokens, **of, **_INPUT)
+    if of["gen_ai_operation_name"] in GENERATING:
+        _observe_text(generation, of)
+
+
+def _observe_text(generation: Generation, of: dict[str, str]) -> None:
+    tokens, seconds = generation.output_tokens, generation.output_seconds
+    if generation.first_token is not None:
+        metrics.TIME_TO_FIRST_TOKEN.record(generation.first_token - generation.started, **of)
+    if tokens:
+        metrics.TOKEN_USAGE.record(tokens, **of, **_OUTPUT)
+    if tokens > 1 and seconds > 0:  # llama.cpp's clock starts with the first token
+        metrics.TIME_PER_OUTPUT_TOKEN.record(seconds / (tokens - 1), **of)
+        metrics.GENERATION_RATE.record(tokens / seconds, **of)
+    if generation.prompt_tokens:
+        metrics.PROMPT_CACHE_REQUESTS.add(1, hit="true" if generation.cached_tokens else "false")
+        metrics.PROMPT_CACHE_TOKENS.add(generation.cached_tokens)
+
+
+def _bounded(code: str | None) -> str:
+    """An error code of ours, or one of the first few of a handler's own; empty for none."""
+    if code is None or code in _own_codes or code in _custom_codes:
+        return code or ""
+    if len(_custom_codes) >= MOST_CODES or not _CODE.fullmatch(code):
+        return OTHER
+    _custom_codes.add(code)
+    return code
