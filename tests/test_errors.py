@@ -32,6 +32,7 @@ STABLE = {
     "EngineError": ("engine_error", "server_error", 500, False),
     "EngineCrashed": ("engine_crashed", "server_error", 503, True),
     "EngineUnavailable": ("engine_unavailable", "server_error", 503, True),
+    "DeploymentFailed": ("deployment_failed", "server_error", 500, False),
     "StartupError": ("startup_failed", "server_error", 500, False),
     "AddressUnavailable": ("address_unavailable", "server_error", 500, False),
     "InvalidSettings": ("invalid_settings", "server_error", 500, False),

@@ -26,6 +26,7 @@ message is one plain sentence or two that tell the reader what to do.
     ├── EngineError                  the engine failed while it ran
     │   ├── EngineCrashed
     │   └── EngineUnavailable
+    ├── DeploymentFailed             `podworker deploy` could not make the endpoint
     └── StartupError                 the worker cannot start: its operator must change something
         ├── InvalidSettings
         ├── AddressUnavailable       the HTTP door cannot listen on its port
@@ -251,6 +252,12 @@ class EngineUnavailable(EngineError):
     code = "engine_unavailable"
     status = 503
     retryable = True
+
+
+class DeploymentFailed(WorkerError):
+    """Of `podworker deploy`, not of a job: RunPod did not create or change the endpoint; the message says why."""
+
+    code = "deployment_failed"
 
 
 class StartupError(WorkerError):

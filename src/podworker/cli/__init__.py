@@ -7,7 +7,7 @@ import click
 
 from podworker.errors import WorkerError
 
-COMMANDS = ("new", "serve", "dev", "demo", "call", "chat", "config", "errors", "models", "doctor")
+COMMANDS = ("new", "serve", "dev", "demo", "call", "chat", "config", "errors", "models", "doctor", "deploy")
 
 
 class Commands(click.Group):

@@ -50,6 +50,10 @@ Proportions = Annotated[
 ]
 Mode = Annotated[Literal["auto", "queue", "http"], BeforeValidator(_lower_case)]
 LogFormat = Annotated[Literal["auto", "json", "text"], BeforeValidator(_lower_case)]
+EndpointKind = Annotated[Literal["queue", "load_balancer"], BeforeValidator(_lower_case)]
+ImageVariant = Annotated[Literal["auto", "cpu", "cuda11.8", "cuda12.8", "handler"], BeforeValidator(_lower_case)]
+Scaler = Annotated[Literal["auto", "queue_delay", "request_count"], BeforeValidator(_lower_case)]
+OnOff = Annotated[Literal["on", "off"], BeforeValidator(_lower_case)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)]
 
 

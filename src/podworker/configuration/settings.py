@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from podworker.configuration.declared.deployment import DeploymentSettings
 from podworker.configuration.declared.engine import EngineSettings
 from podworker.configuration.declared.model import ModelSettings
 from podworker.configuration.declared.monitoring import MonitoringSettings
@@ -29,6 +30,7 @@ _WHOLE_NUMBER = re.compile(r"[+-]?[0-9][0-9_]*")
 
 class Settings(
     # The page lists the last one first: pydantic collects fields so.
+    DeploymentSettings,
     ToolSettings,
     MonitoringSettings,
     WorkerSettings,

@@ -16,5 +16,5 @@ class ToolSettings(Declarations):
     runpod_api_key: SecretStr | None = setting(
         "Client",
         None,
-        "The RunPod API key that `podworker call` and `podworker chat` send.",
+        "The RunPod API key that `podworker call`, `podworker chat` and `podworker deploy` send.",
     )
