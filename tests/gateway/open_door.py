@@ -11,6 +11,7 @@ from podworker.configuration import load_settings
 from podworker.gateway.function_handler import FunctionHandler
 from podworker.gateway.handler import Handler
 from podworker.gateway.http import HttpDoor
+from podworker.monitoring.health import Health
 
 SECONDS = 60.0
 SSE = {"Accept": "text/event-stream"}
@@ -19,8 +20,9 @@ SSE = {"Accept": "text/event-stream"}
 class OpenDoor:
     """A door that listens, and a client of it."""
 
-    def __init__(self, door: HttpDoor, session: aiohttp.ClientSession) -> None:
+    def __init__(self, door: HttpDoor, health: Health, session: aiohttp.ClientSession) -> None:
         self.door = door
+        self.health = health
         self._session = session
         self._serving: asyncio.Task[None] | None = None
 
@@ -94,9 +96,11 @@ async def open_door(
     """Open the door of a handler; everything ends with the context."""
     if not isinstance(handler, Handler):
         handler = FunctionHandler(handler, concurrency=concurrency)
-    door = HttpDoor(handler, load_settings(**{"port": 0, "listen_host": "127.0.0.1", "drain_seconds": 0, **settings}))
+    values = load_settings(**{"port": 0, "listen_host": "127.0.0.1", "drain_seconds": 0, **settings})
+    health = Health()
+    door = HttpDoor(handler, values, health)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(SECONDS)) as session:
-        subject = OpenDoor(door, session)
+        subject = OpenDoor(door, health, session)
         try:
             await door.listen()
             if ready:

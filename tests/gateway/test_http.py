@@ -15,6 +15,7 @@ from podworker.errors import AddressUnavailable
 from podworker.gateway.function_handler import FunctionHandler
 from podworker.gateway.http import HttpDoor
 from podworker.monitoring import job_record
+from podworker.monitoring.health import Health
 from podworker.monitoring.job_line import log_job
 from tests.gateway.open_door import SECONDS, SSE, Gate, open_door
 
@@ -202,7 +203,7 @@ async def test_pages_of_other_sites() -> None:
 async def test_a_port_that_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        door = HttpDoor(FunctionHandler(echo), load_settings(port=port))
+        door = HttpDoor(FunctionHandler(echo), load_settings(port=port), Health())
         with pytest.raises(AddressUnavailable, match=f"Port {port} is taken"):
             await door.listen()
         await door.stop()

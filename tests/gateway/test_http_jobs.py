@@ -6,6 +6,7 @@ from podworker.gateway.function_handler import FunctionHandler
 from podworker.gateway.http_job import HttpJob
 from podworker.gateway.http_jobs import HttpJobs
 from podworker.gateway.limits import Limits
+from podworker.monitoring.health import Health
 
 
 async def run(jobs: HttpJobs, text: str) -> HttpJob:
@@ -17,7 +18,7 @@ async def run(jobs: HttpJobs, text: str) -> HttpJob:
 
 @pytest.fixture
 async def jobs() -> HttpJobs:
-    jobs = HttpJobs(FunctionHandler(lambda job: job["input"]), Limits(), queue_limit=0)
+    jobs = HttpJobs(FunctionHandler(lambda job: job["input"]), Limits(), queue_limit=0, health=Health())
     jobs.open()
     return jobs
 

@@ -21,6 +21,8 @@ from podworker.gateway.http_jobs import HttpJobs
 from podworker.gateway.http_openapi import openapi
 from podworker.gateway.http_route import error_body
 from podworker.gateway.limits import MEGABYTE, Limits
+from podworker.monitoring import health
+from podworker.monitoring.health import Health
 from podworker.monitoring.tracebacks import frames
 
 logger = logging.getLogger(__name__)
@@ -39,14 +41,16 @@ class HttpDoor:
     Args:
         handler: What answers the jobs in them.
         settings: The settings.
+        worker_health: What health checks are answered from; by default this process's.
     """
 
-    def __init__(self, handler: Handler, settings: Settings) -> None:
+    def __init__(self, handler: Handler, settings: Settings, worker_health: Health | None = None) -> None:
         self._handler = handler
+        self._health = worker_health or health.current()
         self._settings = settings
         body_bytes = int(settings.max_body_mb * MEGABYTE)
         limits = replace(Limits.of(settings), result_bytes=body_bytes, chunk_bytes=None)
-        self._jobs = HttpJobs(handler, limits, queue_limit=settings.queue_limit)
+        self._jobs = HttpJobs(handler, limits, queue_limit=settings.queue_limit, health=self._health)
         self._brought = HandlerRoutes(self._jobs, handler.routes())
         self._closing = asyncio.Event()
         self._document: bytes | None = None
@@ -111,12 +115,12 @@ class HttpDoor:
         allow_origins(app, set(_listed(self._settings.cors_origins or "")))
         app.add_routes([web.get(path, self._ping) for path in dict.fromkeys(["/ping", health_path])])
         app.add_routes([web.get("/openapi.json", self._openapi), web.get("/docs", self._docs)])
-        app.add_routes(HttpApi(self._jobs, self._handler).routes())
+        app.add_routes(HttpApi(self._jobs, self._health).routes())
         app.add_routes(self._brought.routes())
         return app
 
     async def _ping(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp calls it so
-        return web.Response(status=self._jobs.phase.value)
+        return web.Response(status=self._health.http_status)
 
     async def _docs(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp calls it so
         return web.Response(body=self._page, content_type="text/html", charset="utf-8")

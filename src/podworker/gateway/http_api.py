@@ -7,11 +7,11 @@ from typing import Any
 from aiohttp import web
 
 from podworker.errors import InvalidInput
-from podworker.gateway.handler import Handler
 from podworker.gateway.http_bodies import json_response, read_object
 from podworker.gateway.http_events import EventStream, event
 from podworker.gateway.http_job import HttpJob, JobState
-from podworker.gateway.http_jobs import HttpJobs, Phase
+from podworker.gateway.http_jobs import HttpJobs
+from podworker.monitoring.health import Health, State
 
 WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS = 90_000, 1_000, 300_000
 """How long `/runsync` and `/status-sync` wait, and what `?wait=` may say (RunPod's documentation)."""
@@ -27,12 +27,12 @@ class HttpApi:
 
     Args:
         jobs: The worker's jobs.
-        handler: What answers them.
+        health: The worker's.
     """
 
-    def __init__(self, jobs: HttpJobs, handler: Handler) -> None:
+    def __init__(self, jobs: HttpJobs, health: Health) -> None:
         self._jobs = jobs
-        self._handler = handler
+        self._health = health
 
     def routes(self) -> list[web.RouteDef]:
         """The routes."""
@@ -106,10 +106,10 @@ class HttpApi:
         return json_response({"removed": self._jobs.purge(), "status": "completed"})
 
     async def health(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp calls it so
-        """How many jobs there are, by state, and what the worker does."""
+        """How many jobs there are, by state, and where the worker stands."""
         jobs = self._jobs
         running = sum(job.started is not None for job in jobs.active)
-        ready = jobs.phase is Phase.READY
+        state = self._health.state
         return json_response(
             {
                 "jobs": {
@@ -120,13 +120,14 @@ class HttpApi:
                     "retried": 0,
                 },
                 "workers": {
-                    "idle": int(ready and not running),
-                    "initializing": int(jobs.phase is Phase.LOADING),
-                    "ready": int(ready and running < self._handler.concurrency),
+                    "idle": int(self._health.able and not running),
+                    "initializing": int(state is State.STARTING),
+                    "ready": int(state is State.READY),
                     "running": int(running > 0),
                     "throttled": 0,
-                    "unhealthy": 0,
+                    "unhealthy": int(state is State.FAILED),
                 },
+                "worker": await self._health.report(),
             }
         )
 

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 
 from podworker.errors import JobNotFound, WorkerBusy, WorkerLoading, WorkerStopping
 from podworker.gateway.dispatch import Channel, dispatch
@@ -13,6 +14,7 @@ from podworker.gateway.handler import Handler
 from podworker.gateway.http_job import HttpJob
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
+from podworker.monitoring.health import Health
 from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
@@ -24,14 +26,6 @@ KEPT_BYTES = 100_000_000
 """Of all results that are kept; beyond that, the oldest go."""
 
 
-class Phase(Enum):
-    """Where the worker stands. The value is what health checks are answered (RunPod's documentation)."""
-
-    LOADING = 204
-    READY = 200
-    CLOSING = 503
-
-
 class HttpJobs:
     """All jobs of one worker.
 
@@ -39,13 +33,17 @@ class HttpJobs:
         handler: What answers them.
         limits: What each may take.
         queue_limit: How many may wait for a slot.
+        health: Is told when jobs are let in, how many run, and when no more are.
     """
 
-    def __init__(self, handler: Handler, limits: Limits, *, queue_limit: int) -> None:
+    def __init__(self, handler: Handler, limits: Limits, *, queue_limit: int, health: Health) -> None:
         self._handler = handler
         self._limits = limits
         self._queue_limit = queue_limit
+        self._health = health
         self._slots = asyncio.Semaphore(0)
+        self._opened = False
+        self._running = 0
         self._drained_at: datetime | None = None
         self._late: set[HttpJob] = set()
         self._kept: dict[str, HttpJob] = {}
@@ -54,14 +52,14 @@ class HttpJobs:
         self.active: set[HttpJob] = set()
         """Those that run or wait."""
         self.completed = self.failed = 0
-        self.phase = Phase.LOADING
         self.worn_out = asyncio.Event()
         """A job asked for a fresh worker."""
 
     def open(self) -> None:
         """Let jobs in: the handler is ready, and its concurrency known."""
         self._slots = asyncio.Semaphore(self._handler.concurrency)
-        self.phase = Phase.READY
+        self._opened = True
+        self._health.ready()
 
     def require_room(self) -> None:
         """See that one more job can be let in.
@@ -71,10 +69,10 @@ class HttpJobs:
             WorkerBusy: Too many wait.
             WorkerStopping: The worker is to end.
         """
-        if self.phase is Phase.LOADING:
-            raise WorkerLoading("The worker still loads. Try again in a few seconds.")
-        if self.phase is Phase.CLOSING:
+        if self._health.ending:
             raise WorkerStopping("The worker is being stopped and takes no more requests. Send this one again.")
+        if not self._opened:
+            raise WorkerLoading("The worker still loads. Try again in a few seconds.")
         if len(self.active) >= self._handler.concurrency + self._queue_limit:
             raise WorkerBusy(
                 f"{self._queue_limit} jobs wait already, as many as may. Try again in a moment; QUEUE_LIMIT is how "
@@ -122,7 +120,7 @@ class HttpJobs:
 
     def close(self) -> None:
         """Let no more jobs in."""
-        self.phase = Phase.CLOSING
+        self._health.draining("No more requests are let in; those that are here are finished.")
 
     async def drain(self, seconds: float) -> None:
         """Let those that are here finish, then fail the ones that did not in time."""
@@ -142,7 +140,7 @@ class HttpJobs:
     async def _run(self, job: HttpJob, channel: Channel) -> Result:
         with recording(JobRecord(job.id, traceparent=job.traceparent, door="http")) as record:
             try:
-                async with self._slots:
+                async with self._slot():
                     job.started = time.monotonic()
                     result = await dispatch(
                         self._handler, job.raw, channel, limits=self._limits, deadline=lambda: self._drained_at
@@ -155,6 +153,19 @@ class HttpJobs:
                 )
             record.end(result.error)
             return result
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        async with self._slots:
+            self._count(1)
+            try:
+                yield
+            finally:
+                self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._running += change
+        self._health.slots(self._running, self._handler.concurrency)
 
     def _ended(self, job: HttpJob) -> None:
         job.end()

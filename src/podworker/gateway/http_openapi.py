@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from podworker.gateway.handler import Handler
 from podworker.gateway.http_job import JobState
 from podworker.gateway.http_route import HttpRoute
+from podworker.monitoring.health import State
 
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 _WAIT = {
@@ -121,6 +122,28 @@ _JOB = {
     },
 }
 
+_COUNT = {"type": "integer", "minimum": 0}
+_HEALTH = {
+    "type": "object",
+    "required": ["jobs", "workers", "worker"],
+    "properties": {
+        "jobs": {"type": "object", "additionalProperties": _COUNT, "description": "By where they stand."},
+        "workers": {"type": "object", "additionalProperties": _COUNT, "description": "This one, by where it stands."},
+        "worker": {
+            "type": "object",
+            "required": ["state", "reason", "since", "uptime_seconds", "version"],
+            "properties": {
+                "state": {"enum": [state.value for state in State]},
+                "reason": {"type": "string", "description": "A sentence for people."},
+                "since": {"type": "string", "format": "date-time", "description": "When it came into this state."},
+                "uptime_seconds": {"type": "number", "description": "Since its process started."},
+                "version": {"type": "string", "description": "Of podworker."},
+                "model": {"type": "string", "description": "Where it serves one."},
+            },
+        },
+    },
+}
+
 _PATHS = {
     "/runsync": {
         "post": _operation("Run a job and wait for its result", _WAIT, body=_json(_ref("Job")), answer=_ref("Status"))
@@ -129,6 +152,6 @@ _PATHS = {
     "/status/{id}": {"get": _operation("Where a job stands, and its result", _ID, answer=_ref("Status"))},
     "/stream/{id}": {"get": _operation("The chunks of a job since the last time; events with ?sse", _ID)},
     "/cancel/{id}": {"post": _operation("Stop a job", _ID, answer=_ref("Status"))},
-    "/health": {"get": _operation("How many jobs run and wait")},
-    "/ping": {"get": _operation("204 while loading, 200 ready, 503 while stopping")},
+    "/health": {"get": _operation("How many jobs run and wait, and where the worker stands", answer=_HEALTH)},
+    "/ping": {"get": _operation("200 ready or busy, 204 starting, 503 draining or failed")},
 }

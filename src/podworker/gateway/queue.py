@@ -22,7 +22,7 @@ from podworker.gateway.dispatch import dispatch
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
-from podworker.monitoring import traceparent
+from podworker.monitoring import health, traceparent
 from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
@@ -64,16 +64,19 @@ class QueueDoor:
         self._asked: list[int] = []  # how many jobs each take that is under way may bring
         self._slot_freed = asyncio.Event()
         self._closing = asyncio.Event()
+        self._health = health.current()
         self._progress = JobsProgress()  # the SDK's: the heartbeat names the jobs in it
 
     def close(self) -> None:
         """Take no more jobs; `serve` returns when the running ones are done."""
+        self._health.draining("No more jobs are taken; those that run are finished.")
         self._closing.set()
         self._slot_freed.set()
 
     async def serve(self) -> None:
         """Take and run jobs until `close`."""
         async with AsyncClientSession() as session:
+            self._health.ready()
             taking = asyncio.create_task(self._take(session))
             watching = asyncio.create_task(self._watch_stops(session))
             try:
@@ -136,6 +139,7 @@ class QueueDoor:
             return
         self._progress.add(job_id)
         self._running.add(job_id)
+        self._health.slots(len(self._running), self._handler.concurrency)
         self._jobs[job_id] = asyncio.create_task(self._run(session, raw), name=f"job {job_id}")
 
     async def _run(self, session: ClientSession, raw: dict[str, Any]) -> None:
@@ -157,6 +161,7 @@ class QueueDoor:
 
     def _free_slot(self, job_id: str) -> None:
         self._running.discard(job_id)
+        self._health.slots(len(self._running), self._handler.concurrency)
         self._slot_freed.set()
 
     async def _result(self, raw: dict[str, Any], delivery: Delivery) -> Result:

@@ -15,7 +15,7 @@ from podworker.gateway.delivery import Delivery
 from podworker.gateway.dispatch import dispatch
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
-from podworker.monitoring import traceparent
+from podworker.monitoring import health, traceparent
 from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
@@ -35,9 +35,12 @@ class SdkDoor:
         self._limits = limits
         self._drain_seconds = drain_seconds
         self._closing = asyncio.Event()
+        self._health = health.current()
+        self._running = 0
 
     def close(self) -> None:
         """Take no more jobs; `serve` returns when the running ones are done."""
+        self._health.draining("No more jobs are taken; those that run are finished.")
         self._closing.set()
 
     async def serve(self) -> None:
@@ -48,6 +51,7 @@ class SdkDoor:
                 return await self._run(session, raw)
 
             scaler = JobScaler({"handler": run, "concurrency_modifier": lambda _: self._handler.concurrency})
+            self._health.ready()
             loop = asyncio.create_task(scaler.run())
             closing = asyncio.create_task(self._closing.wait())
             await asyncio.wait([loop, closing], return_when=asyncio.FIRST_COMPLETED)
@@ -60,13 +64,21 @@ class SdkDoor:
             await asyncio.wait([loop])
 
     async def _run(self, session: ClientSession, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - see serve
-        with recording(JobRecord(raw["id"], traceparent=traceparent.of_job(raw))) as record:
-            result = await dispatch(self._handler, raw, Delivery(session, raw["id"]), limits=self._limits)
-            record.end(result.error)
+        self._count(1)
+        try:
+            with recording(JobRecord(raw["id"], traceparent=traceparent.of_job(raw))) as record:
+                result = await dispatch(self._handler, raw, Delivery(session, raw["id"]), limits=self._limits)
+                record.end(result.error)
+        finally:
+            self._count(-1)
         refresh = {"refresh_worker": True} if result.refreshes else {}
         if result.error is not None:
             return {"error": result.body()["error"], **refresh}
         return {**result.output, **refresh} if refresh and isinstance(result.output, dict) else result.output
+
+    def _count(self, change: int) -> None:
+        self._running += change
+        self._health.slots(self._running, self._handler.concurrency)
 
 
 async def _until_idle(scaler: JobScaler, seconds: float) -> None:

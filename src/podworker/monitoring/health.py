@@ -57,6 +57,11 @@ class Health:
         return self.state in ABLE
 
     @property
+    def ending(self) -> bool:
+        """Whether it takes no more jobs, and never will."""
+        return self.state in _FINAL
+
+    @property
     def http_status(self) -> int:
         """What `/ping` answers: 200 healthy, 204 initializing, 503 neither (RunPod's documentation, load balancing)."""
         if self.able:
@@ -95,7 +100,7 @@ class Health:
 
     def draining(self, reason: str) -> None:
         """No more jobs are taken. The first reason stays."""
-        if self.state not in _FINAL:
+        if not self.ending:
             self._become(State.DRAINING, reason)
 
     def failed(self, reason: str) -> None:
@@ -117,7 +122,7 @@ class Health:
 
     def _settle(self) -> None:
         """Find the state from what is known."""
-        if self.state in _FINAL or not self._opened:
+        if self.ending or not self._opened:
             return
         if self._interruptions:
             self._become(State.STARTING, next(iter(self._interruptions.values())))
