@@ -1,0 +1,87 @@
+"""The scripts of a release, in a small copy of the repository."""
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+REGISTRY = "ghcr.io/Somebody/podworker"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / "scripts").mkdir()
+    for name in ("release-version", "release-images"):
+        shutil.copy2(ROOT / "scripts" / name, tmp_path / "scripts" / name)
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "podworker"\nversion = "1.2.3"\n\n[tool]\nversion = "9"\n'
+    )
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\n## 1.2.3 - 2026-01-01\n")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    for command in (("init", "-q"), (*identity, "commit", "-q", "--allow-empty", "-m", "a")):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)  # noqa: S607 - git, wherever it is
+    return tmp_path
+
+
+def run(repository: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [repository / "scripts" / script, *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_the_tag_is_the_version(repository: Path) -> None:
+    done = run(repository, "release-version", "v1.2.3")
+    assert (done.returncode, done.stdout) == (0, "1.2.3\n")
+
+
+@pytest.mark.parametrize("tag", ["1.2.3", "v1.2.4", "v9"])
+def test_another_tag(repository: Path, tag: str) -> None:
+    done = run(repository, "release-version", tag)
+    assert done.returncode == 1
+    assert f"The tag is {tag}, but pyproject.toml says version 1.2.3." in done.stderr
+
+
+def test_nothing_is_said_of_the_version(repository: Path) -> None:
+    (repository / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n")
+    done = run(repository, "release-version", "v1.2.3")
+    assert done.returncode == 1
+    assert "CHANGELOG.md has no heading for 1.2.3." in done.stderr
+
+
+def test_this_repository_has_a_version() -> None:
+    done = subprocess.run([ROOT / "scripts" / "release-version", "v"], capture_output=True, text=True, check=False)
+    assert "pyproject.toml says version 0" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variant", "tags"),
+    [
+        ("cpu", "1.2.3-cpu cpu"),
+        ("cuda12.8", "1.2.3-cuda12.8 cuda12.8"),
+        ("cuda11.8", "1.2.3-cuda11.8 cuda11.8 1.2.3 latest"),
+    ],
+)
+def test_the_command_that_builds_an_image(repository: Path, variant: str, tags: str) -> None:
+    done = run(repository, "release-images", variant, "v1.2.3", REGISTRY, "--print")
+    assert done.returncode == 0, done.stderr
+    words = shlex.split(done.stdout)
+    target = variant.replace(".", "-")
+    assert words[:3] == ["docker", "buildx", "bake"]
+    assert words[-1] == target
+    assert f"{target}.tags=" + ",".join(f"{REGISTRY.lower()}:{tag}" for tag in tags.split()) in words
+    assert {f"{target}.attest=type=provenance,mode=max", f"{target}.attest=type=sbom", "--push"} <= set(words)
+
+
+def test_images_are_not_built_for_a_wrong_tag(repository: Path) -> None:
+    done = run(repository, "release-images", "cpu", "v2", REGISTRY, "--print")
+    assert done.returncode == 1
+    assert done.stdout == ""
+
+
+def test_usage(repository: Path) -> None:
+    done = run(repository, "release-images", "cpu")
+    assert done.returncode == 2
+    assert "VARIANT" in done.stderr
