@@ -1,6 +1,7 @@
 """From process start to the last job: start-up and shutdown, step by step."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
@@ -14,9 +15,10 @@ from podworker.errors import StartupError, WorkerError
 from podworker.gateway.function_handler import Function, FunctionHandler
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
-from podworker.gateway.sdk import load_sdk, report_unhealthy
-from podworker.monitoring import job_record, logs, phases
+from podworker.gateway.sdk import load_sdk, report_unhealthy, run_fitness_check
+from podworker.monitoring import health, job_record, logs, phases
 from podworker.monitoring.job_line import log_job
+from podworker.monitoring.status_socket import open_status_socket
 
 if TYPE_CHECKING:
     from podworker.gateway.http import HttpDoor
@@ -67,7 +69,7 @@ def serve(
         if _ran_once(subject, values):
             return
         earlier = {number: signal.getsignal(number) for number in SIGNALS}
-        received = asyncio.run(_serve(subject, values))
+        received = _observed(subject, values)
     except WorkerError as error:
         logger.critical("%s", error)
         if machine.is_serverless():
@@ -111,6 +113,22 @@ def _as_handler(handler: Handler | Function | None, concurrency: int, uses: Hand
     return ComposedHandler(answering, [uses])
 
 
+def _observed(handler: Handler, settings: Settings) -> signal.Signals | None:
+    """Run it, with a socket that tells how it is: open first of all, and for as long as the event loop turns."""
+    health.begin()
+    status = open_status_socket()
+
+    async def serve() -> signal.Signals | None:
+        async with status.answering() if status else contextlib.nullcontext():
+            return await _serve(handler, settings)
+
+    try:
+        return asyncio.run(serve())
+    finally:
+        if status is not None:
+            status.close()
+
+
 async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
     """Run it; the signal that ended it, if it was one."""
     by_http = _comes_by_http(settings)
@@ -120,6 +138,7 @@ async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
 
     def stop(number: signal.Signals) -> None:
         received.append(number)
+        health.current().draining(f"{number.name} came: the jobs that run are finished, and the worker ends.")
         stopping.set()
 
     for number in SIGNALS:
@@ -130,6 +149,9 @@ async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
         http = _http_door(handler, settings) if by_http else None
         if await _unless_stopping(_load(handler, http), stopping):
             await _work(handler, settings, stopping, http)
+    except Exception as error:
+        _note_failure(error)
+        raise
     finally:
         if http is not None:
             await http.stop()
@@ -162,9 +184,11 @@ async def _load(handler: Handler, http: "HttpDoor | None") -> None:
     """Load the model and what the door needs, all at once."""
     if http is None:
         await asyncio.gather(handler.start(), _check_machine())
+        await run_fitness_check(handler.check)
         return
     await http.listen()  # first: health checks are answered while the model loads
     await handler.start()
+    await handler.check()
 
 
 async def _check_machine() -> None:
@@ -181,6 +205,7 @@ async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event, h
     phases.ready()
     logger.info("%s", phases.report(), extra={"fields": phases.fields()})
     watching = asyncio.create_task(handler.watch())
+    watching.add_done_callback(_note_end)
     serving = asyncio.create_task(door.serve())
     for task in (watching, serving):
         task.add_done_callback(lambda _: stopping.set())
@@ -190,6 +215,18 @@ async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event, h
     if watching.done():
         await watching  # raises why the handler gave up
     watching.cancel()
+
+
+def _note_end(watching: "asyncio.Task[None]") -> None:
+    """The handler gave up: this is known from now on, though other jobs of it may still run to their end."""
+    if not watching.cancelled() and (error := watching.exception()) is not None:
+        _note_failure(error)
+
+
+def _note_failure(error: BaseException) -> None:
+    # Other exceptions' texts could quote what a client sent.
+    reason = error.message if isinstance(error, WorkerError) else f"{type(error).__name__} was raised; see the log."
+    health.current().failed(reason)
 
 
 def _http_door(handler: Handler, settings: Settings) -> "HttpDoor":

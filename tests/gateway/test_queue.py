@@ -71,6 +71,8 @@ def test_the_sdk_internals_that_we_call() -> None:
         rp_ping.Heartbeat.process_loop: ["mirror", "test"],
         # gateway/sdk, worker
         rp_fitness.run_fitness_checks: [],
+        rp_fitness.register_fitness_check: ["func"],
+        rp_fitness.clear_fitness_checks: [],
         rp_fitness._report_unhealthy: ["check", "reason"],
         # gateway/sdk_scheduler
         rp_scale.JobScaler: ["config"],

@@ -19,6 +19,8 @@ import pytest
 from podworker.errors import EngineCrashed, EngineError, EngineUnavailable, ModelLoadFailed
 from podworker.inference.engine import EngineState
 from podworker.inference.engine_client import EngineClient
+from podworker.monitoring import health
+from podworker.monitoring.health import State
 from tests.inference.engines import (
     DEMO,
     ENDLESS,
@@ -133,6 +135,44 @@ async def test_a_crash_fails_the_running_request_and_is_repaired() -> None:
             await crash_in_mid_stream()
         assert await complete(engine), "a request after the crash waits for the new engine"
         assert engine.pid != first.pid
+
+
+async def test_the_worker_is_not_ready_while_it_is_started_again() -> None:
+    worker = health.begin()
+    worker.ready()
+    may_go_on = asyncio.Event()
+    may_go_on.set()
+
+    async def prepare(_: EngineClient) -> None:
+        await may_go_on.wait()
+
+    async with running(on_ready=prepare) as engine, supervised(engine):
+        assert worker.able
+        may_go_on.clear()
+        process_of(engine).kill()
+        await eventually(lambda: not worker.able)
+        assert (worker.state, worker.reason) == (State.STARTING, "The engine is started again after a crash.")
+        may_go_on.set()
+        await eventually(lambda: worker.able)
+
+
+async def test_a_check_before_the_first_job() -> None:
+    async with running(stuck_after=0.5) as engine:
+        await engine.check()
+        await engine.loaded()
+        process = process_of(engine)
+        process.suspend()
+        with pytest.raises(EngineUnavailable, match="does not answer"):
+            await engine.check()
+        process.kill()
+        await eventually(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+        await engine.check()
+
+
+async def test_a_check_of_an_engine_that_answers() -> None:
+    async with running() as engine:
+        await engine.loaded()
+        await engine.check()
 
 
 async def test_a_crash_while_it_is_started_again_is_repaired_too() -> None:

@@ -46,6 +46,11 @@ class ComposedHandler(Handler):
         """See Handler."""
         await asyncio.gather(*(part.start() for part in self._parts))
 
+    async def check(self) -> None:
+        """See Handler."""
+        for part in self._parts:
+            await part.check()
+
     async def run(self, job: Job) -> Any | Stream:  # noqa: ANN401 - see Handler
         """See Handler."""
         return await self._answering.run(job)

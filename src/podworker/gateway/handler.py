@@ -14,7 +14,7 @@ from podworker.gateway.stream import Stream
 class Handler(ABC):
     """Answers jobs.
 
-    The worker calls `launch`, `start`, then `run` for each job, many at once, and `stop` at the end.
+    The worker calls `launch`, `start` and `check`, then `run` for each job, many at once, and `stop` at the end.
     """
 
     concurrency: int = 1
@@ -34,6 +34,15 @@ class Handler(ABC):
 
     async def start(self) -> None:
         """Finish loading: no job is taken before this returns."""
+
+    async def check(self) -> None:
+        """See that it works, once it has loaded and before the first job: a fitness check of RunPod's.
+
+        It delays the first job: it should take milliseconds.
+
+        Raises:
+            WorkerError: Why it does not. RunPod is told, and replaces the worker.
+        """
 
     @abstractmethod
     async def run(self, job: Job) -> Any | Stream:  # noqa: ANN401 - whatever JSON can carry

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -33,6 +33,34 @@ def load_sdk() -> Any:  # noqa: ANN401 - the SDK has no types
     _call_later("tqdm_loggable.auto", "tqdm")
     with _without_survey(), _without_dns_library():
         return importlib.import_module(FITNESS_MODULE)
+
+
+async def run_fitness_check(check: Callable[[], Awaitable[None]]) -> None:
+    """Run one more check among the SDK's, after those that it has run already. It must have been loaded.
+
+    The SDK would end the process at once where a check fails: no engine would be stopped, no lease on a model given
+    back. So the error is raised here instead, and whoever ends the worker reports it (`report_unhealthy`).
+
+    Args:
+        check: Raises why this worker cannot work.
+
+    Raises:
+        Exception: What the check raised.
+    """
+    failures: list[Exception] = []
+
+    async def handler_check() -> None:
+        try:
+            await check()
+        except Exception as error:  # noqa: BLE001 - raised below
+            failures.append(error)
+
+    fitness = load_sdk()
+    fitness.clear_fitness_checks()  # they have passed; to run them again would take as long again
+    fitness.register_fitness_check(handler_check)
+    await fitness.run_fitness_checks()
+    if failures:
+        raise failures[0]
 
 
 def report_unhealthy(error: WorkerError) -> None:

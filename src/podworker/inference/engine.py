@@ -18,7 +18,7 @@ from podworker.inference.crash_budget import CrashBudget
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.engine_process import EngineProcess
 from podworker.inference.socket_folder import make_socket_folder
-from podworker.monitoring import phases
+from podworker.monitoring import health, phases
 
 if TYPE_CHECKING:
     import aiohttp
@@ -123,6 +123,18 @@ class Engine:
             self.state = EngineState.READY
             self._ready.set()
 
+    async def check(self) -> None:
+        """See that it takes requests. One that has ended meanwhile is started again by `supervise`.
+
+        Raises:
+            EngineUnavailable: It has loaded the model, but does nothing.
+        """
+        from podworker.inference.engine_watch import turns  # noqa: PLC0415 - see `_connect`
+
+        client = self._client
+        if self.state is EngineState.READY and client is not None and not await turns(client, within=self._stuck_after):
+            raise EngineUnavailable("The engine loaded the model, but does not answer. Its lines in the log say more.")
+
     async def supervise(self) -> None:
         """Start a crashed or stuck engine again, for as long as this runs.
 
@@ -136,9 +148,11 @@ class Engine:
             self._ready.clear()
             self.state = EngineState.CRASHED
             self._count_crash(process)
+            health.current().interrupt(self, "The engine is started again after a crash.")
             self.launch()
             with contextlib.suppress(ModelLoadFailed):  # it did load once: this counts as the next crash
                 await self.loaded()
+                health.current().resume(self)
                 logger.info("The engine is ready again after its crash")
 
     async def stop(self) -> None:

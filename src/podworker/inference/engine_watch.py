@@ -47,6 +47,22 @@ async def until_down(client: EngineClient, *, stuck_after: float) -> None:
         raise EngineError("The engine is stuck in the kernel and cannot be killed. The worker gives up.")
 
 
+async def turns(client: EngineClient, *, within: float) -> bool:
+    """Whether its loop turns.
+
+    Args:
+        client: Of the life that is asked.
+        within: Seconds to wait for it. True as well if the process ends meanwhile: that is another matter.
+    """
+    asked = asyncio.create_task(_turned(client, within / INTERVALS))
+    try:
+        waiting: list[asyncio.Future[Any]] = [asked, asyncio.wrap_future(client.process.exited)]
+        done, _ = await asyncio.wait(waiting, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        asked.cancel()
+    return bool(done)
+
+
 async def _until_stuck(client: EngineClient, limit: float) -> None:
     """Return once the loop has not turned for `limit` seconds.
 

@@ -20,7 +20,7 @@ from podworker.inference.model_kind import model_kind
 from podworker.inference.model_names import ModelNames
 from podworker.inference.prompt_cache import PromptCache, prompt_cache
 from podworker.models.model_set import ModelSet, fetch_models, find_models
-from podworker.monitoring import phases
+from podworker.monitoring import health, phases
 
 if TYPE_CHECKING:
     from podworker.inference.exchange import Exchange
@@ -78,6 +78,8 @@ class LanguageModel(Handler):
             on_ready=self._prompts.warm if self._prompts else None,
         )
         self._engine.launch()
+        health.current().model = options.alias
+        health.current().starting(f"The model {options.alias} is being loaded.")
         self._exchange = _exchange(self._engine, settings, options)
         logger.info("Loading %s with %d slots of %d tokens", options.alias, options.slots, options.context_length)
 
@@ -89,6 +91,7 @@ class LanguageModel(Handler):
         """
         if self._engine is None:
             assert self._settings is not None, "launch comes first"  # noqa: S101
+            health.current().starting("The model is being fetched.")
             models = await fetch_models(self._settings)
             self._launch_engine(models, self._settings, await asyncio.to_thread(plan_memory, self._settings, models))
         try:
@@ -117,6 +120,14 @@ class LanguageModel(Handler):
             await self.engine.loaded()
         except ModelLoadFailed as again:
             raise ModelLoadFailed(f"{again.message} {_SMALLER}") from again
+
+    async def check(self) -> None:
+        """See that the engine answers.
+
+        Raises:
+            EngineUnavailable: It does not.
+        """
+        await self.engine.check()
 
     async def watch(self) -> None:
         """Start a crashed engine again, until it crashed too often."""

@@ -11,7 +11,6 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from http import HTTPStatus
 from pathlib import Path
 
 from podworker.monitoring import health
@@ -28,6 +27,14 @@ REQUEST_SECONDS = 5.0
 """How long a client may take to send its request."""
 REQUEST_BYTES = 16_384
 BACKLOG = 16
+_PHRASES = {
+    200: "OK",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+"""What is answered (RFC 9110). Not from `http`: to import it takes longer than all of this."""
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
 
@@ -124,7 +131,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 head = await reader.readuntil(b"\r\n\r\n")
             status, (content_type, body) = await _answer(head)
             writer.write(
-                f"HTTP/1.0 {status.value} {status.phrase}\r\nContent-Type: {content_type}\r\n"
+                f"HTTP/1.0 {status} {_PHRASES[status]}\r\nContent-Type: {content_type}\r\n"
                 f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
             )
             if not head.startswith(b"HEAD "):
@@ -134,26 +141,26 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.close()
 
 
-async def _answer(head: bytes) -> tuple[HTTPStatus, Body]:
+async def _answer(head: bytes) -> tuple[int, Body]:
     method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
     path = rest.partition(" ")[0].partition("?")[0]
     if method not in {"GET", "HEAD"}:
-        return HTTPStatus.METHOD_NOT_ALLOWED, (_TEXT, b"Use GET.\n")
+        return 405, (_TEXT, b"Use GET.\n")
     if path == "/health":
         return await _health()
     if path not in _answers:
         listed = " ".join(["/health", *_answers])
-        return HTTPStatus.NOT_FOUND, (_TEXT, f"There is nothing here. There is: {listed}\n".encode())
+        return 404, (_TEXT, f"There is nothing here. There is: {listed}\n".encode())
     try:
         answer = _answers[path]()
-        return HTTPStatus.OK, await answer if inspect.isawaitable(answer) else answer
+        return 200, await answer if inspect.isawaitable(answer) else answer
     except Exception as error:  # noqa: BLE001 - whoever added the path: one bad answer must not end the worker
         logger.error("%s could not be answered: %s\n%s", path, type(error).__name__, frames(error))  # noqa: TRY400
-        return HTTPStatus.INTERNAL_SERVER_ERROR, (_TEXT, b"It failed. The worker's log says where.\n")
+        return 500, (_TEXT, b"It failed. The worker's log says where.\n")
 
 
-async def _health() -> tuple[HTTPStatus, Body]:
+async def _health() -> tuple[int, Body]:
     """200 while jobs are taken, else 503: a 204, as `/ping` has while it starts, could hold no reason."""
     current = health.current()
-    status = HTTPStatus.OK if current.able else HTTPStatus.SERVICE_UNAVAILABLE
+    status = 200 if current.able else 503
     return status, (_JSON, json.dumps(await current.report()).encode() + b"\n")

@@ -1,0 +1,120 @@
+"""A worker process through its states, as its status socket and `podworker health` tell them."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from podworker.monitoring import status_folder
+from tests.monitoring.short_folder import short_folder
+from tests.worker_process import SECONDS, worker
+
+HANDLER = """
+import asyncio, pathlib
+import podworker
+
+async def until(name):
+    while not pathlib.Path(name).exists():
+        await asyncio.sleep(0.01)
+
+class Waiting(podworker.Handler):
+    async def start(self):
+        await until("loaded")
+
+    async def check(self):
+        if pathlib.Path("damaged").exists():
+            raise podworker.WorkerError("The weights are damaged.", code="damaged")
+
+    async def run(self, job):
+        await until("go")
+
+    async def stop(self):
+        await until("end")
+
+podworker.serve(Waiting())
+"""
+
+
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    """Where its socket lies, alone."""
+    with short_folder() as folder:
+        yield folder
+
+
+async def found(sockets: Path) -> list[Path]:
+    return await asyncio.to_thread(status_folder.sockets, [sockets])
+
+
+async def report(sockets: Path) -> tuple[int, dict[str, object]]:
+    (path,) = await found(sockets)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+        session.get("http://worker/health") as answer,
+    ):
+        return answer.status, await answer.json()
+
+
+async def until(sockets: Path, state: str) -> tuple[int, dict[str, object]]:
+    async with asyncio.timeout(SECONDS):
+        while not await found(sockets):  # noqa: ASYNC110 - the file system does not tell
+            await asyncio.sleep(0.01)
+        while (told := await report(sockets))[1]["state"] != state:  # noqa: ASYNC110 - only the socket can tell
+            await asyncio.sleep(0.01)
+    return told
+
+
+async def command(sockets: Path, *arguments: str) -> tuple[int | None, str]:
+    """What `podworker health` says of it. Other workers of this user may run on this machine."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "podworker", "health", *arguments, stdout=PIPE, env={"XDG_RUNTIME_DIR": str(sockets)}
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    (tmp_path / "handler.py").write_text(HANDLER)
+    return ["handler.py"]
+
+
+async def test_from_start_to_end(tmp_path: Path, sockets: Path, arguments: list[str]) -> None:
+    async with worker(tmp_path, arguments, XDG_RUNTIME_DIR=str(sockets)) as subject:
+        status, starting = await until(sockets, "STARTING")
+        assert (status, starting["reason"]) == (503, "The worker starts.")
+        (tmp_path / "loaded").touch()
+        assert (await until(sockets, "READY"))[0] == 200
+        await subject.ready()
+        job = await subject.run({})
+        status, busy = await until(sockets, "BUSY")
+        assert (status, busy["reason"]) == (200, "All slots are taken: 1.")
+
+        subject.process.terminate()
+        status, draining = await until(sockets, "DRAINING")
+        assert status == 503
+        assert str(draining["reason"]).startswith("SIGTERM came")
+        (tmp_path / "go").touch()
+        (tmp_path / "end").touch()
+        assert await subject.exit_code() == 0
+        assert (await subject.status(job))["status"] == "COMPLETED"
+    assert os.listdir(sockets) == []
+
+
+async def test_a_handler_that_fails_its_check(tmp_path: Path, sockets: Path, arguments: list[str]) -> None:
+    for name in ("damaged", "loaded"):
+        (tmp_path / name).touch()
+    async with worker(tmp_path, arguments, XDG_RUNTIME_DIR=str(sockets)) as subject:
+        status, failed = await until(sockets, "FAILED")
+        assert (status, failed["reason"]) == (503, "The weights are damaged.")
+        assert "model" not in failed
+        (tmp_path / "end").touch()
+        assert await subject.exit_code() == 1
+        assert "The weights are damaged." in subject.output
+        assert subject.emulator.platform.registry.workers["w1"].unhealthy, "RunPod is told"
+    assert os.listdir(sockets) == []
