@@ -56,7 +56,7 @@ def test_an_image_of_ones_own() -> None:
         (None, {"gpus": "RTX 4090"}, "RunPod does not know RTX 4090"),
         (None, {"gpus": "ADA_24,-NVIDIA L4"}, "RunPod does not know -NVIDIA L4"),
         (None, {"gpus": ","}, "does not know any"),
-        (None, {"gpus": "HOPPER_141", "variant": "cuda11.8"}, "does not run on HOPPER_141"),
+        (None, {"gpus": "HOPPER_141", "variant": "cuda11.8"}, "holds no code for the GPUs of HOPPER_141"),
         (None, {"cpu": "fast"}, "such as cpu5c-4"),
         (None, {"cpu": "cpu5c-4", "gpus": "ADA_24"}, "DEPLOY_CPU is for workers without GPUs"),
         (None, {"variant": "cpu"}, "set DEPLOY_CPU, too"),

@@ -139,7 +139,8 @@ def _variant(settings: Settings, chosen: Sequence[Pool], *, otherwise: Variant) 
     newer = [pool.id for pool in chosen if pool.needs_cuda_12_8]
     if settings.deploy_variant == "cuda11.8" and newer:
         raise InvalidSettings(
-            f"DEPLOY_VARIANT=cuda11.8 does not run on {', '.join(newer)}. Set DEPLOY_VARIANT=cuda12.8, or unset it.",
+            f"The image cuda11.8 holds no code for the GPUs of {', '.join(newer)}. Set DEPLOY_VARIANT=cuda12.8, or "
+            "unset it.",
             param="DEPLOY_VARIANT",
         )
     if settings.deploy_variant != "auto":

@@ -37,7 +37,7 @@ class DeploymentSettings(Declarations):
     deploy_variant: ImageVariant = setting(
         "Deployment",
         "auto",
-        "Which kind of image it is: `cuda11.8` runs on Turing to Ada GPUs, `cuda12.8` on Hopper and Blackwell, too; "
+        "Which kind of image it is: `cuda11.8` is for Turing to Ada GPUs, `cuda12.8` for Hopper and Blackwell, too; "
         "`handler` has no engine. `auto`: as the GPUs need it.",
     )
     deploy_gpus: str | None = setting(
