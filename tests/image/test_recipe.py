@@ -1,0 +1,89 @@
+"""What images are made of agrees with the rest of the repository. scripts/image-check builds and runs one."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+VARIANTS = ("cuda11.8", "cuda12.8", "cpu")
+
+
+@pytest.mark.parametrize("variant", VARIANTS[1:])
+def test_each_variant_has_a_path_and_no_recipe_of_its_own(variant: str) -> None:
+    """RunPod's builder takes the path of a Dockerfile, but no arguments."""
+    first, _, rest = (ROOT / f"docker/{variant}.Dockerfile").read_text().partition("\n")
+    assert first.startswith("# Written by `scripts/image dockerfiles`")
+    assert rest == DOCKERFILE.replace("ARG VARIANT=cuda11.8\n", f"ARG VARIANT={variant}\n"), "scripts/image dockerfiles"
+    assert rest != DOCKERFILE
+
+
+def test_each_variant_has_its_stages() -> None:
+    stages = set(re.findall(r"^FROM .* AS (\S+)$", DOCKERFILE, re.MULTILINE))
+    assert {f"engine-{variant}" for variant in VARIANTS} <= stages
+    assert {"toolkit-cuda11.8", "toolkit-cuda12.8", "engine", "handler", "worker"} <= stages
+    assert DOCKERFILE.rstrip().rpartition("\nFROM ")[2].startswith("runtime AS worker"), "what is built by default"
+
+
+def test_the_toolkits_are_those_that_the_engine_names() -> None:
+    script = (ROOT / "docker/build-engine").read_text()
+    for variant, version in re.findall(r"FROM \S+/cuda:(\S+)-devel-ubuntu22.04 AS toolkit-(\S+)", DOCKERFILE):
+        assert re.search(rf"{re.escape(version)}\) cuda={re.escape(variant)} ", script)
+
+
+def test_uv_is_the_one_of_the_workflows() -> None:
+    versions = set(re.findall(r"UV_VERSION: (\S+)", "".join(map(Path.read_text, (ROOT / ".github").rglob("*.yml")))))
+    assert re.findall(r"^ARG UV_IMAGE=\S+:(\S+)$", DOCKERFILE, re.MULTILINE) == list(versions)
+
+
+def test_the_lock_names_the_engines_source_with_its_checksum() -> None:
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    engine = next(package for package in packages if package["name"] == "xllamacpp")
+    assert engine["sdist"]["hash"].startswith("sha256:")
+    assert f"xllamacpp=={engine['version']}" in (ROOT / "pyproject.toml").read_text()
+
+
+def test_a_source_with_another_checksum_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sdist").write_bytes(b"something else")
+    address = (tmp_path / "sdist").as_uri()
+    lock = f'[[package]]\nname = "xllamacpp"\nversion = "1.2"\nsdist = {{ url = "{address}", hash = "sha256:00" }}\n'
+    (tmp_path / "uv.lock").write_text(lock)
+    done = subprocess.run(
+        [sys.executable, ROOT / "docker/engine-source.py", tmp_path / "uv.lock", tmp_path / "source"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "uv.lock says sha256:00" in done.stderr
+    assert not (tmp_path / "source").exists()
+
+
+def test_everything_that_is_copied_is_in_the_context() -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {
+        word
+        for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)
+        for word in line.split()[:-1]
+        if not word.startswith("--")
+    }
+    mounted = set(re.findall(r"type=bind,source=([^, ]+)", DOCKERFILE))
+    assert copied | mounted == allowed
+    assert all((ROOT / path).exists() for path in allowed)
+
+
+def test_the_entrypoint_runs_what_it_is_given(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [ROOT / "docker/entrypoint", sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"],
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"ENGINE_BINARY", "MODEL_STORE", "CUDA_CACHE_PATH"} & set(json.loads(done.stdout))
+    assert done.stderr == ""
