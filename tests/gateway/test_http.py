@@ -50,6 +50,42 @@ async def test_health_checks_while_it_loads_is_ready_and_stops() -> None:
         await subject.served()
 
 
+async def test_health_tells_where_the_worker_stands() -> None:
+    gate = Gate()
+    async with open_door(gate, ready=False, drain_seconds=SECONDS) as subject:
+
+        async def told() -> tuple[str, int, set[str]]:
+            ping, (status, health) = await subject.get("/ping"), await subject.get("/health")
+            assert status == 200
+            assert set(health["jobs"]) == {"completed", "failed", "inProgress", "inQueue", "retried"}
+            assert set(health["worker"]) == {"state", "reason", "since", "uptime_seconds", "version"}
+            return health["worker"]["state"], ping[0], {name for name, count in health["workers"].items() if count}
+
+        assert await told() == ("STARTING", 204, {"initializing"})
+        subject.serve()
+        running = asyncio.create_task(subject.post("/runsync", {"input": 1}))
+        await gate.running.get()
+        assert await told() == ("BUSY", 200, {"running"})
+        subject.health.interrupt("engine", "It is started again.")
+        assert await told() == ("STARTING", 204, {"initializing", "running"})
+        waiting = (await subject.post("/run", {"input": 2}))[1]["id"]  # let in: it waits for the engine
+        subject.health.resume("engine")
+        gate.go.set()
+        await running
+        await subject.until(waiting, "COMPLETED")
+        assert await told() == ("READY", 200, {"idle", "ready"})
+
+
+async def test_a_failed_worker_is_unhealthy() -> None:
+    async with open_door(echo) as subject:
+        subject.health.failed("The engine crashed too often.")
+        assert (await subject.get("/ping"))[0] == 503
+        health = (await subject.get("/health"))[1]
+        assert (health["workers"]["unhealthy"], health["worker"]["reason"]) == (1, "The engine crashed too often.")
+        status, refusal = await subject.post("/run", {"input": 1})
+        assert (status, refusal["error"]["code"]) == (503, "worker_stopping")
+
+
 async def test_a_port_of_its_own_for_health_checks() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -1,13 +1,12 @@
 """The command line. Each command stands in a module of its own, imported when it is called."""
 
 import importlib
-import importlib.metadata
 
 import click
 
 from podworker.errors import WorkerError
 
-COMMANDS = ("new", "serve", "dev", "demo", "call", "chat", "config", "errors", "models", "doctor", "deploy")
+COMMANDS = ("new", "serve", "dev", "demo", "call", "chat", "config", "errors", "models", "doctor", "health", "deploy")
 
 
 class Commands(click.Group):
@@ -33,7 +32,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(importlib.metadata.version("podworker"), prog_name="podworker")
+@click.version_option(package_name="podworker", prog_name="podworker")
 def main() -> None:
     """Serve any GGUF language model, or any Python function, on RunPod Serverless.
 
