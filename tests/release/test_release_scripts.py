@@ -60,6 +60,7 @@ def test_this_repository_has_a_version() -> None:
     ("variant", "tags"),
     [
         ("cpu", "1.2.3-cpu cpu"),
+        ("handler", "1.2.3-handler handler"),
         ("cuda12.8", "1.2.3-cuda12.8 cuda12.8"),
         ("cuda11.8", "1.2.3-cuda11.8 cuda11.8 1.2.3 latest"),
     ],
@@ -70,9 +71,14 @@ def test_the_command_that_builds_an_image(repository: Path, variant: str, tags: 
     words = shlex.split(done.stdout)
     target = variant.replace(".", "-")
     assert words[:3] == ["docker", "buildx", "bake"]
-    assert words[-1] == target
-    assert f"{target}.tags=" + ",".join(f"{REGISTRY.lower()}:{tag}" for tag in tags.split()) in words
-    assert {f"{target}.attest=type=provenance,mode=max", f"{target}.attest=type=sbom", "--push"} <= set(words)
+    targets = [target, f"engine-{target}"] if variant.startswith("cuda") else [target]
+    assert words[-len(targets) :] == targets
+    assert all(f'target "{name}"' in (ROOT / "docker-bake.hcl").read_text() for name in targets)
+    set_tags = [word.partition("=")[2] for word in words if word.startswith(f"{target}.tags=")]
+    assert set_tags == [f"{REGISTRY.lower()}:{tag}" for tag in tags.split()]
+    engine = f"engine-{target}.tags={REGISTRY.lower()}-engine:1.2.3-{variant}"
+    assert (engine in words) == variant.startswith("cuda")
+    assert {"*.attest=type=provenance,mode=max", "*.attest=type=sbom", "--push"} <= set(words)
 
 
 def test_images_are_not_built_for_a_wrong_tag(repository: Path) -> None:

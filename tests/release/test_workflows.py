@@ -53,3 +53,10 @@ def test_what_is_run_are_scripts_that_run_anywhere(workflow: str) -> None:
 def test_all_images_are_released() -> None:
     release = (ROOT / ".github" / "workflows" / "release.yml").read_text()
     assert "variant: [cpu, cuda11.8, cuda12.8, handler]" in release
+
+
+def test_one_version_of_uv() -> None:
+    """The workflows' is the image's."""
+    versions = {version for path in WORKFLOWS for version in re.findall(r"UV_VERSION: (\S+)", path.read_text())}
+    image = re.findall(r"^ARG UV_IMAGE=\S+:(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert versions == set(image)
