@@ -12,7 +12,7 @@ import pytest
 
 from podworker.monitoring import status_folder
 from tests.monitoring.short_folder import short_folder
-from tests.worker_process import SECONDS, worker
+from tests.worker_process import SECONDS, Worker, worker
 
 HANDLER = """
 import asyncio, pathlib
@@ -60,22 +60,23 @@ async def report(sockets: Path) -> tuple[int, dict[str, object]]:
         return answer.status, await answer.json()
 
 
-async def until(sockets: Path, state: str) -> tuple[int, dict[str, object]]:
+async def until(subject: Worker, sockets: Path, state: str) -> tuple[int, dict[str, object]]:
     async with asyncio.timeout(SECONDS):
-        while not await found(sockets):  # noqa: ASYNC110 - the file system does not tell
+        while not await found(sockets):
+            assert subject.process.returncode is None, (await subject.exit_code(), subject.output)
             await asyncio.sleep(0.01)
         while (told := await report(sockets))[1]["state"] != state:  # noqa: ASYNC110 - only the socket can tell
             await asyncio.sleep(0.01)
     return told
 
 
-async def command(sockets: Path, *arguments: str) -> tuple[int | None, str]:
-    """What `podworker health` says of it. Other workers of this user may run on this machine."""
+async def command(sockets: Path) -> str:
+    """What `podworker health` prints: a line for this worker, and for others of this user on this machine."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "podworker", "health", *arguments, stdout=PIPE, env={"XDG_RUNTIME_DIR": str(sockets)}
+        sys.executable, "-m", "podworker", "health", stdout=PIPE, env={"XDG_RUNTIME_DIR": str(sockets)}
     )
     output, _ = await process.communicate()
-    return process.returncode, output.decode()
+    return output.decode()
 
 
 @pytest.fixture
@@ -86,17 +87,18 @@ def arguments(tmp_path: Path) -> list[str]:
 
 async def test_from_start_to_end(tmp_path: Path, sockets: Path, arguments: list[str]) -> None:
     async with worker(tmp_path, arguments, XDG_RUNTIME_DIR=str(sockets)) as subject:
-        status, starting = await until(sockets, "STARTING")
+        status, starting = await until(subject, sockets, "STARTING")
         assert (status, starting["reason"]) == (503, "The worker starts.")
         (tmp_path / "loaded").touch()
-        assert (await until(sockets, "READY"))[0] == 200
+        assert (await until(subject, sockets, "READY"))[0] == 200
+        assert f"Worker {subject.process.pid} is READY: The worker takes jobs.\n" in await command(sockets)
         await subject.ready()
         job = await subject.run({})
-        status, busy = await until(sockets, "BUSY")
+        status, busy = await until(subject, sockets, "BUSY")
         assert (status, busy["reason"]) == (200, "All slots are taken: 1.")
 
         subject.process.terminate()
-        status, draining = await until(sockets, "DRAINING")
+        status, draining = await until(subject, sockets, "DRAINING")
         assert status == 503
         assert str(draining["reason"]).startswith("SIGTERM came")
         (tmp_path / "go").touch()
@@ -110,7 +112,7 @@ async def test_a_handler_that_fails_its_check(tmp_path: Path, sockets: Path, arg
     for name in ("damaged", "loaded"):
         (tmp_path / name).touch()
     async with worker(tmp_path, arguments, XDG_RUNTIME_DIR=str(sockets)) as subject:
-        status, failed = await until(sockets, "FAILED")
+        status, failed = await until(subject, sockets, "FAILED")
         assert (status, failed["reason"]) == (503, "The weights are damaged.")
         assert "model" not in failed
         (tmp_path / "end").touch()
