@@ -80,8 +80,9 @@ def test_from_nothing_to_a_changed_endpoint(shell: Shell, runpod: RunpodApi) -> 
 
 
 def test_for_people(shell: Shell, model: str) -> None:
-    shown = shell.run("chat", "--model", model)
+    shown = shell.run("chat", "--model", model, "--set", "mmproj=a/b")
     assert shown.exit_code == 0
+    assert "MMPROJ takes GPU memory, too" in shown.stdout
     assert "The endpoint chat is not there yet." in shown.stdout
     assert "AMPERE_16, 16 GB: " in shown.stdout
     assert "USD an hour" in shown.stdout

@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from podworker.deployment import hub_file
 from podworker.deployment.hub_rules import problems_of_hub, problems_of_tests
 
+hub = cache(hub_file.hub)
 CPU = {"runsOn": "CPU", "cpuFlavor": "cpu3c-2-4", "containerDiskInGb": 5}
 
 
@@ -58,21 +60,21 @@ def changed(table: Mapping[str, Any], path: str, value: object) -> dict[str, Any
     ],
 )
 def test_a_mistake_is_named(path: str, value: object, says: str) -> None:
-    problems = problems_of_hub(changed(hub_file.hub(), path, value))
+    problems = problems_of_hub(changed(hub(), path, value))
     assert any(says in problem for problem in problems), problems
 
 
 def test_a_gpu_may_be_left_out() -> None:
-    assert problems_of_hub(changed(hub_file.hub(), "config.gpuIds", "AMPERE_24,-NVIDIA L4")) == []
+    assert problems_of_hub(changed(hub(), "config.gpuIds", "AMPERE_24,-NVIDIA L4")) == []
 
 
 def test_cpus() -> None:
-    hub = changed(hub_file.hub(), "config", {**CPU, "env": [{"key": "A", "value": "b"}]})
-    assert problems_of_hub(hub) == []
-    assert problems_of_hub(changed(hub, "config.cpuFlavor", None)) == [
+    found = changed(hub(), "config", {**CPU, "env": [{"key": "A", "value": "b"}]})
+    assert problems_of_hub(found) == []
+    assert problems_of_hub(changed(found, "config.cpuFlavor", None)) == [
         "config.cpuFlavor: must name a kind of CPU, such as cpu3c-2-4."
     ]
-    assert problems_of_hub(changed(hub, "config.gpuCount", 1)) == ["config.gpuCount: is for GPUs only."]
+    assert problems_of_hub(changed(found, "config.gpuCount", 1)) == ["config.gpuCount: is for GPUs only."]
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,12 @@ async def test_refusals(runpod: RunpodApi, api: RestApi, status: int, body: dict
     assert len(runpod.requests) == 1, "it is not tried again"
 
 
+async def test_a_refusal_quotes_no_secret(runpod: RunpodApi, api: RestApi) -> None:
+    runpod.faults = [Fault(400, body={"detail": "env HF_TOKEN=hf_12345 is not allowed"})]
+    with pytest.raises(DeploymentFailed, match=r"HF_TOKEN=\*{8} is not allowed"):
+        await api.create({**BODY, "env": {"HF_TOKEN": "hf_12345"}})
+
+
 async def test_a_wrong_key(runpod: RunpodApi) -> None:
     async with RestApi(runpod.url, "rpa_wrong", first_delay=0) as api:
         with pytest.raises(DeploymentFailed, match="Set RUNPOD_API_KEY") as refused:

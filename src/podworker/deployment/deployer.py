@@ -101,7 +101,13 @@ class Deployer:
             environment=self._environment,
             model_bytes=_size(self._model, settings),
         )
-        notes = (self._model_note, _path_note(settings), *hardware.notes, *self._environment.notes)
+        notes = (
+            self._model_note,
+            _path_note(settings),
+            *hardware.notes,
+            _beside_note(settings),
+            *self._environment.notes,
+        )
         return body, [note for note in notes if note]
 
 
@@ -109,6 +115,13 @@ def _path_note(settings: Settings) -> str | None:
     if settings.model and parse_reference(settings.model).kind == "path":
         return f"MODEL is a path: {settings.model} must be in the image, or on the network volume (/runpod-volume)."
     return None
+
+
+def _beside_note(settings: Settings) -> str | None:
+    beside = [name for name in ("mmproj", "lora", "draft_model") if getattr(settings, name)]
+    if not beside or settings.deploy_gpus or settings.deploy_cpu:
+        return None
+    return f"{', '.join(beside).upper()} takes GPU memory, too, which is not counted here: with it, less context fits."
 
 
 def _size(model: ModelInfo | None, settings: Settings) -> int | None:

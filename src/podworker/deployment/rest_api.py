@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import aiohttp
 
+from podworker.configuration.masking import MASK
+from podworker.deployment.environment import holds_secret
 from podworker.errors import DeploymentFailed
 from podworker.models.retry import TEMPORARY, retry_after
 
@@ -153,7 +155,7 @@ class RestApi:
                 text = await response.text()
                 if response.ok:
                     return _json(text, self._url)
-                error = _error(response.status, text, what)
+                error = _error(response.status, _without_secrets(text, body), what)
                 if response.status in TEMPORARY:
                     raise _Failed(error, wait=retry_after(response.headers), done=response.status >= 500)
                 raise error
@@ -184,6 +186,14 @@ def _error(status: int, text: str, what: str | None) -> DeploymentFailed:
         advice = _ADVICE[402]
     about = f" for {what}" if what else ""
     return DeploymentFailed(f"{advice} (RunPod answered {status}{about}{f': {said}' if said else '.'})", status=status)
+
+
+def _without_secrets(text: str, body: Mapping[str, Any] | None) -> str:
+    """An error may quote what was sent."""
+    for name, value in ((body or {}).get("env") or {}).items():
+        if holds_secret(name, value):
+            text = text.replace(value, MASK)
+    return text
 
 
 def _said(text: str) -> str:
