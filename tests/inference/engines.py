@@ -1,8 +1,10 @@
-"""The real engine with the real demo model, as the tests of several modules run it."""
+"""The real engine as the tests of several modules run it: with the demo model, or a tiny one that loads at once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -12,6 +14,7 @@ from podworker.inference.engine import Engine
 from podworker.inference.engine_client import EngineClient
 from podworker.inference.engine_options import EngineOptions
 from tests.gguf_files.demo import demo_model
+from tests.gguf_files.tiny import llama, u32
 
 DEMO = demo_model()
 OPTIONS = EngineOptions(
@@ -25,7 +28,18 @@ OPTIONS = EngineOptions(
     prompt_cache_mb=0,
 )
 PROMPT = {"prompt": "Once upon a time", "max_tokens": 4, "temperature": 0}
-ENDLESS = {"prompt": "Once upon a time", "max_tokens": 250, "ignore_eos": True, "stream": True}
+TINY_CONTEXT = 16_384
+ENDLESS = {**PROMPT, "max_tokens": 15_000, "ignore_eos": True, "stream": True}
+"""For the tiny model: more than two minutes, and 3 MB, so that a stream that nobody reads is never at its end."""
+STUCK = 2.0
+"""Seconds after which an engine counts as stuck, where that is waited for."""
+
+
+def tiny_options(folder: Path) -> EngineOptions:
+    """Options for a tiny model, which is written to this folder: loaded in a tenth of a second."""
+    model = llama()
+    model.entries["llama.context_length"] = u32(TINY_CONTEXT)
+    return replace(OPTIONS, model=model.write(folder / "tiny.gguf"), context_length=TINY_CONTEXT)
 
 
 @asynccontextmanager
@@ -62,6 +76,14 @@ def process_of(engine: Engine) -> psutil.Process:
     return psutil.Process(engine.pid)
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it is gone, or only waits to be reaped, which for an orphan can take its time."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 async def read_to_end(engine: Engine, body: Mapping[str, object]) -> None:
     """Read a stream that is not expected to end well."""
     async with engine.request("POST", "/v1/completions", body) as response:
@@ -77,6 +99,6 @@ async def complete(engine: Engine) -> str:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the kernel does not tell
             await asyncio.sleep(0.01)

@@ -1,17 +1,21 @@
 """Engines that are stuck: the real one, stopped by a signal or held up by a batch of its own."""
 
 import asyncio
+import os
+import signal
 import time
 from dataclasses import replace
 
 import pytest
 
-from podworker.errors import EngineCrashed, EngineError, ModelLoadFailed
+from podworker.errors import EngineCrashed, EngineError
 from podworker.inference.engine import EngineState
+from podworker.inference.engine_options import EngineOptions
 from tests.inference.engines import (
     ENDLESS,
     OPTIONS,
     PROMPT,
+    STUCK,
     complete,
     eventually,
     process_of,
@@ -20,11 +24,11 @@ from tests.inference.engines import (
     supervised,
 )
 
-STUCK = 3.0
 
-
-async def test_the_requests_of_a_stuck_engine_fail_and_the_next_one_finds_a_new_engine() -> None:
-    async with running(stuck_after=STUCK, restarts=3) as engine, supervised(engine):
+async def test_the_requests_of_a_stuck_engine_fail_and_the_next_one_finds_a_new_engine(
+    tiny: EngineOptions,
+) -> None:
+    async with running(tiny, stuck_after=STUCK, restarts=3) as engine, supervised(engine):
         first = process_of(engine)
         reading = asyncio.create_task(read_to_end(engine, ENDLESS))
         waiting = asyncio.create_task(complete(engine))
@@ -40,8 +44,8 @@ async def test_the_requests_of_a_stuck_engine_fail_and_the_next_one_finds_a_new_
         assert not first.is_running()
 
 
-async def test_an_idle_engine_is_watched_too() -> None:
-    async with running(stuck_after=STUCK, restarts=3) as engine, supervised(engine):
+async def test_an_idle_engine_is_watched_too(tiny: EngineOptions) -> None:
+    async with running(tiny, stuck_after=STUCK, restarts=3) as engine, supervised(engine):
         first = process_of(engine)
         first.suspend()
 
@@ -63,38 +67,37 @@ async def test_a_batch_that_does_not_end_is_noticed_though_the_engine_still_answ
         assert engine.pid != first
 
 
-async def test_an_engine_that_gets_stuck_too_often_is_given_up() -> None:
-    async with running(restarts=0, stuck_after=STUCK) as engine, supervised(engine) as supervision:
+async def test_an_engine_that_gets_stuck_too_often_is_given_up(tiny: EngineOptions) -> None:
+    async with running(tiny, restarts=0, stuck_after=STUCK) as engine, supervised(engine) as supervision:
         process_of(engine).suspend()
 
-        with pytest.raises(EngineError, match="last: it was stuck: no batch was finished for 3 s"):
+        with pytest.raises(EngineError, match="last: it was stuck: no batch was finished for 2 s"):
             await supervision
 
 
-async def test_a_load_that_is_stuck_is_given_up() -> None:
-    async with running(start_timeout=0.5) as engine:
-        process_of(engine).suspend()
-        with pytest.raises(ModelLoadFailed, match="ENGINE_START_TIMEOUT_SECONDS"):
-            await engine.loaded()
+async def test_a_new_start_that_is_stuck_is_repaired(tiny: EngineOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tiny, restarts=2) as engine, supervised(engine) as supervision:
+        launch = engine.launch
+        stuck: list[int] = []
 
+        def launch_one_that_is_stuck() -> None:
+            launch()
+            engine._start_timeout = 60.0 if stuck else 0.5
+            if not stuck and (pid := engine.pid):
+                os.kill(pid, signal.SIGSTOP)
+                stuck.append(pid)
 
-async def test_a_new_start_that_is_stuck_is_repaired() -> None:
-    async with running(restarts=2) as engine, supervised(engine) as supervision:
-        engine._start_timeout = 0.5
-        first = process_of(engine)
-        first.kill()
-        await eventually(lambda: engine.pid != first.pid)
-        second = process_of(engine)
-        second.suspend()
-        engine._start_timeout = 60.0
+        monkeypatch.setattr(engine, "launch", launch_one_that_is_stuck)
+        process_of(engine).kill()
+        await eventually(lambda: bool(stuck))
 
         assert await complete(engine)
-        assert engine.pid != second.pid
+        assert engine.pid not in stuck
         assert not supervision.done()
 
 
-async def test_an_engine_that_was_frozen_with_its_worker_is_not_stuck() -> None:
-    async with running(stuck_after=STUCK, restarts=3) as engine, supervised(engine):
+async def test_an_engine_that_was_frozen_with_its_worker_is_not_stuck(tiny: EngineOptions) -> None:
+    async with running(tiny, stuck_after=STUCK, restarts=3) as engine, supervised(engine):
         process = process_of(engine)
         process.suspend()
         time.sleep(1.5 * STUCK)  # noqa: ASYNC251 - the worker is frozen, too
