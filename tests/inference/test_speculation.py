@@ -4,16 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from podworker.inference.engine_options import EngineOptions
 from tests.inference.engines import DEMO, OPTIONS, running
 
-TEXT = (
-    "The worker takes a job when a slot is free. It posts chunks and the result. The engine process decodes all "
-    "requests together. A crash costs the running requests a clear error and a restart, never the worker. The socket "
-    "lies in a folder that only the user can enter.\n\n"
-)
-COPY = {"prompt": TEXT + TEXT + TEXT[:60], "max_tokens": 40, "temperature": 0}
+TEXT = "A crash costs the running requests a clear error, never the worker. The socket lies in a private folder.\n\n"
+COPY = {"prompt": TEXT + TEXT + TEXT[:30], "max_tokens": 20, "temperature": 0}
 PLAIN = replace(OPTIONS, slots=1)
 
 
@@ -23,6 +20,12 @@ async def copy(options: EngineOptions) -> dict[str, Any]:
         async with engine.request("POST", "/v1/completions", COPY) as response:
             answer: dict[str, Any] = await response.json()
     return answer
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plain() -> dict[str, Any]:
+    """The answer without drafts."""
+    return await copy(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -36,9 +39,9 @@ async def copy(options: EngineOptions) -> dict[str, Any]:
     ],
     ids=["n-grams", "n-grams, 5 tokens", "draft model", "draft model with settings", "both"],
 )
-async def test_the_text_is_the_same(options: EngineOptions) -> None:
-    plain, drafted = await copy(PLAIN), await copy(options)
+async def test_the_text_is_the_same(plain: dict[str, Any], options: EngineOptions) -> None:
+    drafted = await copy(options)
 
     assert drafted["choices"] == plain["choices"]
     assert "draft_n" not in plain["timings"]
-    assert drafted["timings"]["draft_n"] >= drafted["timings"]["draft_n_accepted"] > 10
+    assert drafted["timings"]["draft_n"] >= drafted["timings"]["draft_n_accepted"] > 5
