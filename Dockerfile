@@ -75,7 +75,7 @@ RUN export DEBIAN_FRONTEND=noninteractive; \
 COPY --from=source /llama.cpp /llama.cpp
 COPY docker/build-engine /usr/local/bin/
 ARG VARIANT
-# As CMake's CUDA_ARCHITECTURES; empty: those that docker/build-engine has for the variant.
+# As CMake's CUDA_ARCHITECTURES; `all`; or empty, for as few as do: see docker/build-engine.
 ARG ARCHITECTURES=
 # How many compilers run at a time; empty: one for each CPU.
 ARG JOBS=
@@ -95,9 +95,12 @@ COPY --from=built-engine /engine /engine
 FROM base AS runtime
 COPY --from=dependencies /opt/podworker /opt/podworker
 COPY docker/entrypoint /usr/local/bin/podworker-entrypoint
+COPY docker/uv-override.txt /opt/podworker/
 # HOME: the same models for every user that the container may be started as. NVIDIA_*: what its container runtime gives.
+# UV_*, VIRTUAL_ENV: where an image built on this one installs packages, and that it does not bring the engine again.
 ENV PATH=/opt/podworker/bin:$PATH HOME=/home/podworker PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-  NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+  NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+  VIRTUAL_ENV=/opt/podworker UV_OVERRIDE=/opt/podworker/uv-override.txt UV_COMPILE_BYTECODE=1
 WORKDIR /app
 USER 1000:1000
 ENTRYPOINT ["tini", "--", "podworker-entrypoint"]

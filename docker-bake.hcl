@@ -34,8 +34,9 @@ target "cuda11-8" {
   inherits = ["common"]
   tags     = ["${REGISTRY}:${VERSION}-cuda11.8"]
   args = {
-    VARIANT      = "cuda11.8"
-    ENGINE_IMAGE = ENGINE_CUDA11_8 != "" ? ENGINE_CUDA11_8 : null
+    VARIANT       = "cuda11.8"
+    ARCHITECTURES = "all"
+    ENGINE_IMAGE  = ENGINE_CUDA11_8 != "" ? ENGINE_CUDA11_8 : null
   }
 }
 
@@ -43,8 +44,9 @@ target "cuda12-8" {
   inherits = ["common"]
   tags     = ["${REGISTRY}:${VERSION}-cuda12.8"]
   args = {
-    VARIANT      = "cuda12.8"
-    ENGINE_IMAGE = ENGINE_CUDA12_8 != "" ? ENGINE_CUDA12_8 : null
+    VARIANT       = "cuda12.8"
+    ARCHITECTURES = "all"
+    ENGINE_IMAGE  = ENGINE_CUDA12_8 != "" ? ENGINE_CUDA12_8 : null
   }
 }
 
@@ -72,7 +74,8 @@ target "engine-cuda11-8" {
   target   = "engine"
   tags     = ["${REGISTRY}-engine:${VERSION}-cuda11.8"]
   args = {
-    VARIANT = "cuda11.8"
+    VARIANT       = "cuda11.8"
+    ARCHITECTURES = "all"
   }
 }
 
@@ -81,6 +84,7 @@ target "engine-cuda12-8" {
   target   = "engine"
   tags     = ["${REGISTRY}-engine:${VERSION}-cuda12.8"]
   args = {
-    VARIANT = "cuda12.8"
+    VARIANT       = "cuda12.8"
+    ARCHITECTURES = "all"
   }
 }

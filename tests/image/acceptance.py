@@ -27,7 +27,9 @@ from tests.image.container import Container, image_size, inspect, layers, podman
 
 ROOT = Path(__file__).parents[2]
 BASE_IMAGE = "docker.io/library/debian:bookworm-slim"
-IMAGE, BAKED, HANDLER = "localhost/podworker:cpu", "localhost/podworker:cpu-baked", "localhost/podworker:handler"
+IMAGE, BAKED = "localhost/podworker:cpu", "localhost/podworker:cpu-baked"
+HANDLER, EDITED, PROJECT = "localhost/podworker:handler", "localhost/podworker:edited", "localhost/shout:latest"
+PACKAGES = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
 OWN_LAYERS_MB = 350
 """The most that the CPU image may weigh, without its base and without a model."""
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 16}
@@ -195,6 +197,49 @@ async def check_baked(models: Path) -> None:
             assert container.stop(60) == 0, container.logs()
 
 
+def check_edits() -> None:
+    """An edited handler.py makes one small layer."""
+    with folder() as context:
+        for name in ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "LICENSE", "handler.py"):
+            shutil.copy2(ROOT / name, context / name)
+        for name in ("src", "docker"):
+            shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
+        with (context / "handler.py").open("a") as file:
+            file.write("# edited\n")
+        with timed("built again with an edited handler.py"):
+            build("cpu", "--tag", EDITED, "--target", "handler", "--context", str(context))
+    assert layers(EDITED)[:-1] == layers(HANDLER)[:-1]
+    podman("rmi", "--force", EDITED)
+
+
+def build_project() -> Any:  # noqa: ANN401 - JSON
+    """A project of `podworker new` with one more package, on the image without an engine; a job for it."""
+    with folder() as parent:
+        project = parent / "shout"
+        subprocess.run([sys.executable, "-m", "podworker", "new", project], capture_output=True, check=True)
+        with (project / "requirements.txt").open("a") as file:
+            file.write("tabulate>=0.9\n")
+        with timed("a project of `podworker new` built on it"):
+            podman("build", "--isolation", "chroot", "--format", "docker", "--pull=never", "--tag", PROJECT,
+                "--build-arg", f"PODWORKER_IMAGE={HANDLER}", str(project))  # fmt: skip
+        job = json.loads((project / "test_input.json").read_text())["input"]
+    packages = podman("run", "--rm", "--network", "none", PROJECT, "python", "-c", PACKAGES).split()
+    assert "tabulate" in packages
+    assert "xllamacpp" not in packages
+    return job
+
+
+async def check_project() -> None:
+    """A worker of that project answers."""
+    job = await asyncio.to_thread(build_project)
+    async with endpoint() as runpod:
+        with runpod.worker(PROJECT, [*STRICT, *TEMPORARY]) as container:
+            say(f"it answers: {json.dumps(await runpod.run(job))}")
+            assert container.health() == 0
+            assert container.stop(60) == 0, container.logs()
+    podman("rmi", "--force", PROJECT)
+
+
 def check_entrypoint() -> None:
     """What the container sets by where it runs, with a program in the place of a CUDA engine."""
     with folder() as volume:
@@ -212,19 +257,18 @@ def check_entrypoint() -> None:
             lines = podman("run", *options, *more, IMAGE, "env").splitlines()
             return dict(line.split("=", 1) for line in lines if "=" in line)
 
-        own, shared = "/home/podworker/.cache/podworker", "/runpod-volume"
+        own = "/home/podworker/.cache/podworker"
         unwritable, as_root = environment(), environment("--user", "0")
-        for name in ("podworker-models", "podworker-warm-prompts", "podworker-cuda"):
+        for name in ("podworker-models", "podworker-warm-prompts", "podworker-cuda-cache"):
             (volume / name).mkdir()
             os.chown(volume / name, 1000, 1000)
         prepared, chosen = environment(), environment("--env", "ENGINE_BINARY=/mine")
     assert {unwritable["ENGINE_BINARY"], as_root["ENGINE_BINARY"]} == {"/opt/engine/llama-server"}
     assert unwritable["MODEL_STORE"] == f"{own}/podworker-models"
-    assert unwritable["CUDA_CACHE_PATH"] == f"{own}/podworker-cuda"
-    assert as_root["CUDA_CACHE_PATH"] == prepared["CUDA_CACHE_PATH"] == f"{shared}/podworker-cuda"
-    assert not {"MODEL_STORE", "WARM_PROMPTS_FOLDER"} & (set(as_root) | set(prepared))
+    assert unwritable["CUDA_CACHE_PATH"] == f"{own}/podworker-cuda-cache"
+    assert not {"MODEL_STORE", "WARM_PROMPTS_FOLDER", "CUDA_CACHE_PATH"} & (set(as_root) | set(prepared))
     assert chosen["ENGINE_BINARY"] == "/mine"
-    say("what the driver compiles, and models, are kept on the volume where it can be written to")
+    say("files are kept on the volume where it can be written to, else on the container's own disk")
 
 
 class QuietFiles(http.server.SimpleHTTPRequestHandler):
@@ -239,28 +283,6 @@ class QuietFiles(http.server.SimpleHTTPRequestHandler):
             super().copyfile(source, outputfile)
 
 
-async def check_handler() -> None:
-    """The image without an engine runs a handler of one's own; editing it makes one small layer."""
-    with folder() as context:
-        for name in ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "README.md", "LICENSE", "handler.py"):
-            shutil.copy2(ROOT / name, context / name)
-        for name in ("src", "docker"):
-            shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
-        code = 'import podworker\n\npodworker.serve(lambda job: job["input"]["text"].upper())\n'
-        (context / "handler.py").write_text(code)
-        build("cpu", "--tag", HANDLER, "--target", "handler", "--context", str(context))
-        before = layers(HANDLER)
-        (context / "handler.py").write_text(code.replace("upper", "title"))
-        with timed("built again with an edited handler.py"):
-            build("cpu", "--tag", HANDLER, "--target", "handler", "--context", str(context))
-        assert layers(HANDLER)[:-1] == before[:-1]
-    async with endpoint() as runpod:
-        with runpod.worker(HANDLER, [*STRICT, *TEMPORARY]) as container:
-            assert await runpod.run({"text": "hello"}) == "Hello"
-            assert container.stop(60) == 0, container.logs()
-    say("the image without an engine runs an edited handler.py")
-
-
 async def main() -> None:
     """All of it."""
     model = demo_model()
@@ -273,7 +295,9 @@ async def main() -> None:
         shutil.copy2(model, models / "model.gguf")
         await check_worker(models)
         await check_baked(models)
-    await check_handler()
+    build("cpu", "--tag", HANDLER, "--target", "handler")
+    check_edits()
+    await check_project()
     podman("rmi", "--force", BAKED)
 
 

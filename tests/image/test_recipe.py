@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from podworker.cli.new import KINDS, project
+from podworker.inference.engine_build import IMAGES, parsed
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 VARIANTS = ("cuda11.8", "cuda12.8", "cpu")
@@ -33,12 +36,39 @@ def test_each_variant_has_its_stages() -> None:
 def test_the_toolkits_are_those_that_the_engine_names() -> None:
     script = (ROOT / "docker/build-engine").read_text()
     for variant, version in re.findall(r"FROM \S+/cuda:(\S+)-devel-ubuntu22.04 AS toolkit-(\S+)", DOCKERFILE):
-        assert re.search(rf"{re.escape(version)}\) cuda={re.escape(variant)} ", script)
+        assert re.search(rf"{re.escape(version)}\)\n +cuda={re.escape(variant)} few=", script)
+
+
+def test_a_release_has_code_for_what_the_worker_says_of_its_images() -> None:
+    """`few` and `all` of docker/build-engine: what is built at RunPod runs wherever the release's image runs."""
+    script = (ROOT / "docker/build-engine").read_text()
+    for variant, (oldest, newest) in IMAGES.items():
+        lists = re.search(rf"{re.escape(variant)}\)\n +cuda=\S+ few='(.*)'\n +all='(.*)'", script)
+        assert lists is not None
+        few, every = (parsed({"cuda": "1.0", "architectures": names.split(";")}) for names in lists.groups())
+        real = sorted(code.capability for code in every.code if code.real)
+        assert (real[0], real[-1]) == (oldest, newest)
+        assert any(code.ptx and code.compiles_for((99, 0)) for code in every.code), "newer GPUs"
+        assert all(
+            any(code.runs_on(gpu) or code.compiles_for(gpu) for code in few.code) for gpu in real if gpu >= (8, 0)
+        )
 
 
 def test_uv_is_the_one_of_the_workflows() -> None:
     versions = set(re.findall(r"UV_VERSION: (\S+)", "".join(map(Path.read_text, (ROOT / ".github").rglob("*.yml")))))
     assert re.findall(r"^ARG UV_IMAGE=\S+:(\S+)$", DOCKERFILE, re.MULTILINE) == list(versions)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_new_projects_are_built_with_the_same_uv_and_user(kind: str) -> None:
+    values = {"name": "mine", "version": "1.2.3"}
+    text = next(text for path, text in project(kind, values) if str(path) == "Dockerfile")
+    assert re.search(r"^ARG PODWORKER_IMAGE=ghcr.io/podworker/podworker:1\.2\.3-(cpu|handler)$", text, re.MULTILINE)
+    uv = re.search(r"^ARG UV_IMAGE=(\S+)$", DOCKERFILE, re.MULTILINE)
+    assert uv is not None
+    assert f"from={uv[1]}," in text
+    user = re.findall(r"^USER (\d+:\d+)$", DOCKERFILE, re.MULTILINE)
+    assert re.findall(r"^USER (\S+)$", text, re.MULTILINE) == ["root", *user]
 
 
 def test_the_lock_names_the_engines_source_with_its_checksum() -> None:
