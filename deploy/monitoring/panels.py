@@ -191,12 +191,12 @@ ROWS: dict[str, list[Panel]] = {
             stacked=True,
         ),
         Panel(
-            "Workers",
+            "Versions and models",
             {"": f"podworker_info{{{WORKERS}}}"},
             kind="table",
             instant=True,
             width=16,
-            description="The version and the model of each.",
+            description="Of each worker.",
         ),
         Panel(
             "Cold start",

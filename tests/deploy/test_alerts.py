@@ -50,6 +50,13 @@ def test_each_alert_says_what_to_do() -> None:
             assert rule["annotations"]["description"].endswith(".")
 
 
+def test_the_page_lists_each_alert() -> None:
+    rules = [rule for group in document("alerts.yml")["groups"] for rule in group["rules"]]
+    page = (FOLDER.parents[1] / "docs" / "monitoring.md").read_text()
+    listed = re.findall(r"^\| `(Podworker\w+)` \| (\w+) \|", page, re.MULTILINE)
+    assert listed == [(rule["alert"], rule["labels"]["severity"]) for rule in rules]
+
+
 def test_worker_errors_are_all_but_those_of_wrong_requests() -> None:
     found = re.search(r'error_code!~"([a-z_|]+)"', alerts()["PodworkerWorkerErrors"])
     assert found
