@@ -10,17 +10,18 @@ import pytest_asyncio
 
 from podworker.gateway.stream import Stream
 from podworker.inference.assembly import streamed
+from podworker.inference.engine_options import EngineOptions
 from podworker.inference.exchange import Exchange
 from podworker.inference.prompt_progress import PromptProgress
 from podworker.inference.request_form import EngineRequest
 from podworker.inference.routes import CHAT, COMPLETIONS, MESSAGES, ROUTES, Route
-from tests.inference.engines import OPTIONS, running
+from tests.inference.engines import ENDLESS, OPTIONS, running
 from tests.inference.test_exchange import exchange_with, whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MESSAGE = [{"role": "user", "content": "Name a colour."}]
-SAME = {"temperature": 0, "seed": 1, "cache_prompt": False, "max_tokens": 12}
+SAME = {"temperature": 0, "seed": 1, "cache_prompt": False, "max_tokens": 8}
 CHANGING = {"id", "created", "timings"}
 
 
@@ -72,27 +73,29 @@ async def test_what_a_stream_does_not_tell_is_asked_for_as_a_whole(route: Route,
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_cancelled_request_frees_its_slot_beside_one_that_runs(exchange: Exchange, stream: bool) -> None:
+async def test_a_cancelled_request_frees_its_slot_beside_one_that_runs(tiny: EngineOptions, stream: bool) -> None:
     begun = asyncio.Event()
+    async with running(tiny) as engine:
+        await engine.loaded()
+        exchange = exchange_with(engine, tiny)
 
-    async def generate(*, stream: bool) -> None:
-        body = {"prompt": "Once", "max_tokens": 240, "ignore_eos": True, "stream": stream}
-        answer = await exchange.run({"prompt": "Once", **body})
-        assert isinstance(answer, Stream)
-        async for _ in answer.chunks:
-            begun.set()
+        async def generate(*, stream: bool) -> None:
+            answer = await exchange.run({**ENDLESS, "stream": stream})
+            assert isinstance(answer, Stream)
+            async for _ in answer.chunks:
+                begun.set()
 
-    other = asyncio.create_task(generate(stream=True))
-    await begun.wait()
-    cancelled = asyncio.create_task(generate(stream=stream))
-    await asyncio.sleep(0.1)
-    cancelled.cancel()
-    await asyncio.wait([cancelled])
-    await whole(exchange, {"prompt": "Hello", "max_tokens": 1})
+        other = asyncio.create_task(generate(stream=True))
+        await begun.wait()
+        cancelled = asyncio.create_task(generate(stream=stream))
+        await asyncio.sleep(0.1)  # nothing tells when an answer that comes as a whole has begun
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        await whole(exchange, {"prompt": "Hello", "max_tokens": 1})
 
-    assert not other.done(), "there are two slots: one was free before the other request ended"
-    other.cancel()
-    await asyncio.wait([other])
+        assert not other.done(), "there are two slots: one was free before the other request ended"
+        other.cancel()
+        await asyncio.wait([other])
 
 
 async def test_reports_on_a_prompt_are_left_out_unless_asked_for(exchange: Exchange) -> None:

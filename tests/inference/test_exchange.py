@@ -24,14 +24,13 @@ from podworker.inference.parameter_manager import ParameterManager
 from podworker.inference.request_form import EngineRequest
 from podworker.inference.routes import ROUTES
 from tests.gguf_files.adapters import demo_adapter
-from tests.gguf_files.tiny import llama, text
-from tests.inference.engines import OPTIONS, process_of, running
+from tests.gguf_files.tiny import WIDTH, llama, text
+from tests.inference.engines import ENDLESS, OPTIONS, process_of, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHATS = [{"role": "user", "content": "Say hello."}]
 SHORT = {"temperature": 0, "max_tokens": 6}
-LONG = {"temperature": 0, "max_tokens": 200}
 STREAMS = [
     ("/v1/chat/completions", {"messages": CHATS}),
     ("/v1/completions", {"prompt": "Once upon a time"}),
@@ -158,13 +157,15 @@ async def test_routes_that_write_no_text(exchange: Exchange, raw: bool) -> None:
     assert [len(vector["embedding"]) for vector in vectors] == [576, 576]
 
 
-async def test_a_text_as_long_as_the_context_is_embedded(exchange: Exchange) -> None:
+async def test_a_text_as_long_as_the_context_is_embedded(tiny: EngineOptions) -> None:
     """Longer than a batch: the model that writes text reads it in pieces."""
-    answer = await whole(exchange, {"route": "/v1/embeddings", "input": "a " * (OPTIONS.context_length - 8)})
-    assert len(answer["data"][0]["embedding"]) == 576
+    options = replace(tiny, kind=BOTH, context_length=512, batch_size=64)
+    async with exchanging(options) as exchange:
+        answer = await whole(exchange, {"route": "/v1/embeddings", "input": "a" * 500})  # a token for each letter
+        assert len(answer["data"][0]["embedding"]) == WIDTH
 
-    with pytest.raises(ContextLengthExceeded) as caught:
-        await exchange.run({"route": "/v1/embeddings", "input": "a " * (OPTIONS.context_length + 8)})
+        with pytest.raises(ContextLengthExceeded) as caught:
+            await exchange.run({"route": "/v1/embeddings", "input": "a" * 520})
     assert caught.value.param == "input.input"
 
 
@@ -230,70 +231,74 @@ async def test_a_template_that_refuses_the_request(tmp_path: Path) -> None:
         assert text_of(await exchange.run({"messages": CHATS, **SHORT})) is not None
 
 
-@pytest.mark.parametrize("raw", [True, False])
 @pytest.mark.parametrize(("path", "body"), STREAMS)
-async def test_a_stream_whose_engine_dies_fails(path: str, body: dict[str, Any], raw: bool) -> None:
-    limits = {"max_output_tokens": 200} if path == "/v1/responses" else {"max_tokens": 200}
-    async with running(replace(OPTIONS, kind=GENERATES)) as engine:
+async def test_a_stream_whose_engine_dies_fails(tiny: EngineOptions, path: str, body: dict[str, Any]) -> None:
+    endless = {"max_output_tokens" if path == "/v1/responses" else "max_tokens": ENDLESS["max_tokens"], "stream": True}
+    async with running(replace(tiny, kind=GENERATES)) as engine:
         await engine.loaded()
-        stream = await exchange_with(engine, OPTIONS).run(form(path, {**body, **limits, "stream": True}, raw=raw))
-        seen = [await anext(stream.chunks)]
+        exchange = exchange_with(engine, tiny)
+        events, objects = [await exchange.run(form(path, {**body, **endless}, raw=raw)) for raw in (True, False)]
+        assert isinstance(events, Stream)
+        assert isinstance(objects, Stream)
+        seen_events, seen_objects = [await anext(events.chunks)], [await anext(objects.chunks)]
         process_of(engine).kill()
-        with pytest.raises(EngineCrashed):
-            await read_on(stream, seen)
+        for stream, seen in ((events, seen_events), (objects, seen_objects)):
+            with pytest.raises(EngineCrashed):
+                await read_on(stream, seen)
 
-    if raw:
-        assert answers.is_error(seen[-1])
-        assert "The engine crashed" in answers.event_data(seen[-1])["error"]["message"]
-        assert not any(answers.is_error(event) for event in seen[:-1])
-    else:
-        assert not any("error" in chunk for chunk in seen)
+    assert answers.is_error(seen_events[-1])
+    assert "The engine crashed" in answers.event_data(seen_events[-1])["error"]["message"]
+    assert not any(answers.is_error(event) for event in seen_events[:-1])
+    assert not any("error" in chunk for chunk in seen_objects)
 
 
-async def test_adapters_are_chosen_by_name_and_nothing_is_mixed(tmp_path: Path) -> None:
-    """One slot, and a cache for prompts: what one adapter read must not be taken for what another read."""
-    paths = [demo_adapter(seed, layer=20).write(tmp_path / f"{seed}.gguf") for seed in (1, 2)]
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def adapted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Exchange]:
+    """The demo model with two adapters, one slot, and a cache for prompts."""
+    folder = tmp_path_factory.mktemp("adapters")
+    paths = [demo_adapter(seed, layer=20).write(folder / f"{seed}.gguf") for seed in (1, 2)]
     options = replace(OPTIONS, slots=1, prompt_cache_mb=64, adapters=((paths[0], 0.0), (paths[1], 0.0)))
-    adapters = (Adapter("one", 0.0), Adapter("two", 0.0))
-    async with exchanging(options, *adapters) as exchange:
-
-        async def say(model: str | None, path: str = "/v1/completions", **prompt: object) -> str:
-            body = {"prompt": "The sun is a star that", **SHORT, **prompt, **({"model": model} if model else {})}
-            answer = await whole(exchange, form(path, body, raw=True))
-            return str(answer["choices"][0]["text"])
-
-        names = [None, "one", "two"]
-        alone = [await say(name, cache_prompt=False) for name in names]
-        assert len(set(alone)) == 3
-
-        for name in ("one", None, "two", "one", "two", None):
-            await say(name, prompt="Something else altogether, to fill the slot")  # so that the prompt is kept aside
-            assert await say(name) == alone[names.index(name)]
-        for name in ("two", None, "one", "demo"):
-            assert await say(name) == alone[names.index(name if name != "demo" else None)]
-
-        with pytest.raises(UnknownModel, match="allowed is one of demo, one, two"):
-            await say("three")
-        with pytest.raises(InvalidInput, match="cannot be chosen on /v1/messages") as caught:
-            await exchange.run(form("/v1/messages", {"messages": CHATS, "max_tokens": 4, "model": "one"}, raw=True))
-        assert caught.value.param == "model"
-        listed = await whole(exchange, {"openai_route": "/v1/models"})
-        assert [(model["id"], model["parent"]) for model in listed["data"]] == [
-            ("demo", None),
-            ("one", "demo"),
-            ("two", "demo"),
-        ]
+    async with exchanging(options, Adapter("one", 0.0), Adapter("two", 0.0)) as exchange:
+        yield exchange
 
 
-async def test_messages_are_read_anew_where_adapters_vary(tmp_path: Path) -> None:
+async def test_adapters_are_chosen_by_name_and_nothing_is_mixed(adapted: Exchange) -> None:
+    """What one adapter read must not be taken for what another read."""
+
+    async def say(model: str | None, path: str = "/v1/completions", **more: object) -> str:
+        body = {"prompt": "The sun is a star that", **SHORT, **more, **({"model": model} if model else {})}
+        answer = await whole(adapted, form(path, body, raw=True))
+        return str(answer["choices"][0]["text"])
+
+    names = [None, "one", "two"]
+    alone = [await say(name, cache_prompt=False) for name in names]
+    assert len(set(alone)) == 3
+
+    for name in ("one", None, "two", "one", "two", None):
+        await say(name, prompt="Something else, to fill the slot", max_tokens=1)  # so that the prompt is kept aside
+        assert await say(name) == alone[names.index(name)]
+    for name in ("two", None, "one", "demo"):
+        assert await say(name) == alone[names.index(name if name != "demo" else None)]
+
+    with pytest.raises(UnknownModel, match="allowed is one of demo, one, two"):
+        await say("three")
+    with pytest.raises(InvalidInput, match="cannot be chosen on /v1/messages") as caught:
+        await adapted.run(form("/v1/messages", {"messages": CHATS, "max_tokens": 4, "model": "one"}, raw=True))
+    assert caught.value.param == "model"
+    listed = await whole(adapted, {"openai_route": "/v1/models"})
+    assert [(model["id"], model["parent"]) for model in listed["data"]] == [
+        ("demo", None),
+        ("one", "demo"),
+        ("two", "demo"),
+    ]
+
+
+async def test_messages_are_read_anew_where_adapters_vary(adapted: Exchange) -> None:
     """The engine lets them name no adapters: they must not go on from what another adapter read."""
-    path = demo_adapter(1, layer=20).write(tmp_path / "1.gguf")
-    options = replace(OPTIONS, slots=1, adapters=((path, 0.0),))
-    async with exchanging(options, Adapter("one", 0.0)) as exchange:
-        body = {"messages": CHATS, **SHORT}
-        first = await whole(exchange, form("/v1/messages", body, raw=True))
-        await exchange.run(form("/v1/chat/completions", {**body, "model": "one"}, raw=True))
-        second = await whole(exchange, form("/v1/messages", body, raw=True))
+    body = {"messages": CHATS, **SHORT}
+    first = await whole(adapted, form("/v1/messages", body, raw=True))
+    await adapted.run(form("/v1/chat/completions", {**body, "model": "one"}, raw=True))
+    second = await whole(adapted, form("/v1/messages", body, raw=True))
     assert text_of(first) == text_of(second)
     assert second["usage"]["cache_read_input_tokens"] == 0
     json.dumps(second)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from podworker.configuration import Settings, load_settings
 from podworker.errors import InvalidInput, InvalidSettings
+from podworker.inference.engine_options import EngineOptions
 from podworker.inference.parameter_manager import DEFAULTS, NAMED_UNKNOWN, PARAMETERS
 from podworker.inference.routes import ROUTES
 from tests.inference.engines import running
@@ -265,12 +266,14 @@ ODD = {"model", "max_tokens"}
 """Known to all; `max_tokens` stands in every request below."""
 
 
-async def test_the_engine_takes_every_parameter_that_we_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_engine_takes_every_parameter_that_we_take(
+    tiny: EngineOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     route = PARAMETERS[COMPLETIONS]
     assert {*GOOD} == route.model_fields.keys() - route.not_for_the_engine() - ODD
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     rules = manager()
-    async with running() as engine:
+    async with running(tiny) as engine:
         await engine.loaded()
         for name, values in GOOD.items():
             for value in values:
