@@ -191,9 +191,10 @@ async def check_baked(models: Path) -> None:
         build("cpu", "--tag", BAKED, "--engine-image", "localhost/podworker-build:cpu", "--model", address)
         server.shutdown()
     async with endpoint() as runpod:
-        with runpod.worker(BAKED, [*STRICT, *TEMPORARY], OFFLINE="true") as container:
+        with runpod.worker(BAKED, [*STRICT, *TEMPORARY], OFFLINE="true", SLOTS="2") as container:
             with timed("the same with the model in the image"):
                 await runpod.run(CHAT)
+            assert "verifying it again" not in container.logs()
             assert container.stop(60) == 0, container.logs()
 
 

@@ -117,3 +117,24 @@ def test_the_entrypoint_runs_what_it_is_given(tmp_path: Path) -> None:
     )
     assert not {"ENGINE_BINARY", "MODEL_STORE", "CUDA_CACHE_PATH"} & set(json.loads(done.stdout))
     assert done.stderr == ""
+
+
+def test_the_page_names_what_there_is() -> None:
+    """Its commands are those of docker: what they name is compared here, and scripts/image-check does what they do."""
+    page = (ROOT / "docs/image.md").read_text()
+    arguments = set(re.findall(r"^ARG (\w+)", DOCKERFILE, re.MULTILINE))
+    stages = set(re.findall(r"^FROM .* AS (\S+)$", DOCKERFILE, re.MULTILINE))
+    assert set(re.findall(r"--build-arg (\w+)=", page)) <= arguments
+    assert set(re.findall(r"^\| `([A-Z_]+)`", page, re.MULTILINE)) == arguments - {
+        "VARIANT",
+        "UV_IMAGE",
+        "TOOLKIT_IMAGE",
+    }
+    assert set(re.findall(r"--target (\w+)", page)) <= stages
+    assert all((ROOT / path).exists() for path in re.findall(r"`((?:docker|scripts)/[^`\s]+)", page))
+    assert "1000:1000" in page
+    block = re.search(r"```dockerfile\nFROM \S+\n(.*?)```", page, re.DOTALL)
+    values = {"name": "mine", "version": "1.2.3"}
+    template = next(text for path, text in project("function", values) if str(path) == "Dockerfile")
+    assert block is not None
+    assert template.endswith(block[1])
