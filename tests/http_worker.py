@@ -13,6 +13,8 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from tests.survivors import survivors
+
 SECONDS = 60.0
 
 
@@ -86,4 +88,4 @@ async def http_worker(folder: Path, arguments: Sequence[str], **environment: str
                 children = psutil.Process(process.pid).children(recursive=True)
                 process.kill()
             await subject.exit_code()
-            assert psutil.wait_procs(children, timeout=30)[1] == []
+            assert survivors(children) == []

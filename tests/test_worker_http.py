@@ -11,6 +11,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.http_worker import SECONDS, http_worker
+from tests.survivors import survivors
 
 SLOW_TO_LOAD = """
 import asyncio, pathlib
@@ -82,7 +83,7 @@ async def test_the_language_model(tmp_path: Path) -> None:
         await _hang_up(subject.url)
         subject.process.terminate()
         assert await subject.exit_code() == 0
-        assert psutil.wait_procs(children, timeout=30)[1] == []
+        assert survivors(children) == []
         assert "story" not in subject.output
 
 

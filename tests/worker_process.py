@@ -5,13 +5,14 @@ import os
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
 import psutil
 
 from podworker.emulator import Emulator
+from tests.survivors import survivors
 
 SECONDS = 60.0
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"}
@@ -94,7 +95,7 @@ class Worker:
         async with asyncio.timeout(SECONDS):
             self.output += (await self.process.stdout.read()).decode()
             code = await self.process.wait()
-        assert psutil.wait_procs(self._children, timeout=30)[1] == []
+        assert survivors(self._children) == []
         return code
 
 
@@ -103,10 +104,6 @@ def _children(process: Process) -> list[psutil.Process]:
         return psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
-
-
-def _survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return psutil.wait_procs(processes, timeout=1)[1]
 
 
 @asynccontextmanager
@@ -138,7 +135,8 @@ async def worker(
             if process.returncode is None:
                 process.kill()
                 await subject.ended()
-            for child in await asyncio.to_thread(_survivors, children):  # the stock SDK's heartbeat
-                child.kill()
+            for child in children:  # the stock SDK's heartbeat would live on
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
             await subject.drained()
             await process.wait()

@@ -15,9 +15,10 @@ from typing import Self
 import psutil
 
 from podworker.monitoring import phases
+from tests.survivors import survivors
 
 START_SECONDS = 90.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 60.0
 SMALL = ("--set", "context_length=512", "--set", "threads=1")
 """Settings for tests. Threads of engines that share cores wait for each other: two at a time would be slower by far."""
 SAME_EACH_TIME = {"temperature": 0, "cache_prompt": False}
@@ -84,8 +85,7 @@ class DevServer:
 
     def left_over(self) -> list[psutil.Process]:
         """Processes of its that still live."""
-        _, alive = psutil.wait_procs(self._seen, timeout=STOP_SECONDS)
-        return alive
+        return survivors(self._seen)
 
     def __enter__(self) -> Self:
         return self

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import httpx
 import openai
-import psutil
 import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.acceptance.dev_server import SMALL, DevServer, wait_until
+from tests.survivors import survivors
 
 CHAT: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me a long story."}]
 LONG = {"prompt": "Once upon a time", "max_tokens": 300, "ignore_eos": True}
@@ -69,8 +69,7 @@ def test_worker_killed_and_its_job_done_by_another(own_dev: DevServer) -> None:
 
     worker.send_signal(signal.SIGKILL)
 
-    _, orphans = psutil.wait_procs(children, timeout=30)
-    assert orphans == []
+    assert survivors(children) == []
     wait_until(lambda: status(own_dev, job)["status"] == "COMPLETED", seconds=120)
     assert status(own_dev, job)["workerId"] != first
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from podworker.cli import main
 from tests.acceptance.dev_server import SMALL
 from tests.cli.terminal import Terminal
+from tests.survivors import survivors
 
 CHAT = (sys.executable, "-m", "podworker", "chat")
 LOCAL = (*SMALL, "--temperature", "0", "--seed", "1")
@@ -33,7 +34,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     folder.mkdir()
     yield {"TMPDIR": str(folder), "CHAT_MARK": mark}
     left = [process for process in psutil.process_iter() if mark in _mark(process)]
-    assert psutil.wait_procs(left, timeout=30)[1] == []
+    assert survivors(left) == []
     assert os.listdir(folder) == []
 
 

@@ -76,14 +76,6 @@ def process_of(engine: Engine) -> psutil.Process:
     return psutil.Process(engine.pid)
 
 
-def has_ended(process: psutil.Process) -> bool:
-    """Whether it is gone, or only waits to be reaped, which for an orphan can take its time."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 async def read_to_end(engine: Engine, body: Mapping[str, object]) -> None:
     """Read a stream that is not expected to end well."""
     async with engine.request("POST", "/v1/completions", body) as response:

@@ -29,11 +29,11 @@ from tests.inference.engines import (
     STUCK,
     complete,
     eventually,
-    has_ended,
     process_of,
     running,
     supervised,
 )
+from tests.survivors import has_ended
 
 
 @pytest.fixture(autouse=True)
