@@ -1,0 +1,152 @@
+"""Metrics and traces on their way to an OTLP receiver. Imported in the thread that sends them: it takes 0.2 s."""
+
+import logging
+import threading
+import time
+import uuid
+from collections import deque
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from opentelemetry.exporter.otlp.proto.http import metric_exporter, trace_exporter
+from opentelemetry.sdk.metrics.export import MetricExportResult
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.util import re as header_reader
+
+from podworker.configuration import Settings, machine
+from podworker.monitoring.instruments import Registry
+from podworker.monitoring.job_record import JobRecord
+from podworker.monitoring.otlp_metrics import metrics_data
+from podworker.monitoring.traces import Origin, job_spans
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 5.0
+"""How long one post is tried, with the exporter's own tries after 1 and 3 seconds."""
+BATCH_JOBS = 64
+"""Of one post: some 500 spans, as many as OpenTelemetry's own processor sends at once."""
+WARNING_SECONDS = 600.0
+"""Between two warnings that the receiver takes nothing."""
+
+
+class Session(requests.Session):
+    """What the exporters post with. It knows why the last post failed; they only tell that."""
+
+    problem: str | None = None
+    """Such as `HTTP 401` or `ConnectTimeout`. Never the error's text, which can quote a header."""
+
+    def request(self, *args: Any, **options: Any) -> requests.Response:  # noqa: ANN401 - as of requests
+        """See requests."""
+        try:
+            response = super().request(*args, **options)
+        except Exception as error:
+            self.problem = type(error).__name__
+            raise
+        self.problem = None if 200 <= response.status_code < 300 else f"HTTP {response.status_code}"
+        return response
+
+
+class OtlpSender:
+    """Sends what a registry holds, and the traces of jobs that ended.
+
+    Args:
+        settings: The settings, with a receiver.
+        registry: The metrics; None where they are not to be sent.
+        ended: The jobs whose traces have not been sent yet. They are taken out.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry | None, ended: deque[tuple[JobRecord, bool]]) -> None:
+        _keep_exporters_quiet()
+        endpoint, headers = str(settings.otel_exporter_otlp_endpoint), _headers(settings)
+        self._registry = registry
+        self._ended = ended
+        self._host = urlsplit(endpoint).netloc
+        self._warned_at: float | None = None
+        self._session = session = Session()
+        self._metrics = metric_exporter.OTLPMetricExporter(
+            f"{endpoint}/v1/metrics", headers=headers, timeout=PATIENCE_SECONDS, session=session
+        )
+        self._spans = trace_exporter.OTLPSpanExporter(
+            f"{endpoint}/v1/traces", headers=headers, timeout=PATIENCE_SECONDS, session=session
+        )
+        self._origin = Origin(
+            _resource(settings),
+            InstrumentationScope("podworker", version("podworker")),
+            machine.endpoint() or settings.otel_service_name,
+        )
+
+    def push(self) -> None:
+        """Send what the registry holds and what jobs ended. A receiver that takes nothing is told of in the log."""
+        if self._registry is not None and (snapshot := self._registry.snapshot()).metrics:
+            data = metrics_data(snapshot, self._origin.resource, self._origin.scope)
+            self._check("Metrics", taken=self._metrics.export(data) is MetricExportResult.SUCCESS)
+        while self._ended:
+            # Those of a batch that fails are lost, as with OpenTelemetry's own processor.
+            jobs = [self._ended.popleft() for _ in range(min(BATCH_JOBS, len(self._ended)))]
+            spans = [span for record, cold in jobs for span in job_spans(record, self._origin, cold_start=cold)]
+            if not self._check("Traces", taken=self._spans.export(spans) is SpanExportResult.SUCCESS):
+                return
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _check(self, what: str, *, taken: bool) -> bool:
+        """Whether the receiver took something; where it did not, the log says so now and then."""
+        problem = self._session.problem or (None if taken else "they could not be encoded")
+        if problem is not None:
+            self._warn(what, problem)
+        return problem is None
+
+    def _warn(self, what: str, problem: str) -> None:
+        now = time.monotonic()
+        if self._warned_at is not None and now - self._warned_at < WARNING_SECONDS:
+            return
+        self._warned_at = now
+        logger.warning(
+            "%s do not reach %s (%s). Jobs are not affected. Check OTEL_EXPORTER_OTLP_ENDPOINT and "
+            "OTEL_EXPORTER_OTLP_HEADERS, and that the receiver takes %s by OTLP over HTTP; else set %s.",
+            what,
+            self._host,
+            problem,
+            what.lower(),
+            "METRICS=off" if what == "Metrics" else "TRACES=false",
+        )
+
+
+def _resource(settings: Settings) -> Resource:
+    """This worker, by OpenTelemetry's names. OTEL_RESOURCE_ATTRIBUTES adds to it."""
+    own: dict[str, str] = {
+        "service.name": settings.otel_service_name,
+        "service.version": version("podworker"),
+        "service.instance.id": machine.worker_id() or str(uuid.uuid4()),
+    }
+    endpoint = machine.endpoint()
+    return OTELResourceDetector().detect().merge(Resource({**own, "runpod.endpoint.id": endpoint} if endpoint else own))
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    """The headers of the settings, as OpenTelemetry reads them."""
+    secret = settings.otel_exporter_otlp_headers
+    text = secret.get_secret_value() if secret else ""
+    headers = dict(header_reader.parse_env_headers(text, liberal=True))
+    if len(headers) < len([part for part in text.split(",") if part.strip()]):
+        logger.warning(
+            "OTEL_EXPORTER_OTLP_HEADERS has a part that is no header, or one header twice. Write it as "
+            "NAME=VALUE,NAME=VALUE, with values written as in URLs: %20 for a space, %2C for a comma."
+        )
+    return headers
+
+
+def _keep_exporters_quiet() -> None:
+    """Drop what they log in this thread: it comes at each try, and can quote headers. `push` tells what matters.
+
+    Others who use OpenTelemetry, such as a handler, still read of their own exporters.
+    """
+    thread = threading.get_ident()
+    for module in (metric_exporter, trace_exporter, header_reader):
+        logging.getLogger(module.__name__).addFilter(lambda record: record.thread != thread)
