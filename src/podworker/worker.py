@@ -16,7 +16,7 @@ from podworker.gateway.function_handler import Function, FunctionHandler
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.sdk import load_sdk, report_unhealthy, run_fitness_check
-from podworker.monitoring import health, job_record, logs, phases
+from podworker.monitoring import health, job_record, logs, phases, telemetry
 from podworker.monitoring.job_line import log_job
 from podworker.monitoring.status_socket import open_status_socket
 
@@ -125,6 +125,7 @@ def _observed(handler: Handler, settings: Settings) -> signal.Signals | None:
     try:
         return asyncio.run(serve())
     finally:
+        telemetry.stop()
         if status is not None:
             status.close()
 
@@ -145,7 +146,10 @@ async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
         loop.add_signal_handler(number, stop, number)
     http: HttpDoor | None = None
     try:
-        handler.launch(settings)
+        try:
+            handler.launch(settings)
+        finally:
+            telemetry.start(settings)  # not before: its imports would hold up the engine's start
         http = _http_door(handler, settings) if by_http else None
         if await _unless_stopping(_load(handler, http), stopping):
             await _work(handler, settings, stopping, http)
