@@ -76,7 +76,7 @@ def _test_input_file() -> Path | None:
 
 
 def _read_job(text: str | bytes, name: str, settings: Settings) -> dict[str, Any]:
-    logs.configure(settings.log_level, sys.stderr)  # standard output gets what the job sends, and nothing else
+    logs.configure(settings, sys.stderr)  # standard output gets what the job sends, and nothing else
     logger.info("The job is that of %s", name)
     try:
         job = json.loads(text)

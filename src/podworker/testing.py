@@ -137,7 +137,7 @@ def endpoint(handler_file: str | Path, **environment: str) -> Iterator[Endpoint]
     emulator = Emulator(
         port=0,
         command=[sys.executable, str(Path(handler_file).resolve())],
-        environment=environment,
+        environment={"LOG_FORMAT": "text", **environment},
         on_log=lambda _, line: output.append(line),
         young_deaths=1,
     )

@@ -60,10 +60,11 @@ def serve(
             failed; the log says why.
     """
     phases.serving()
+    logs.configure(stream=sys.stderr)  # until the settings are known
     try:
         with phases.phase(phases.CONFIGURATION):
             values = load_settings(**{**command_line_settings.get(), **settings})
-        logs.configure(values.log_level)
+        logs.configure(values)
         job_record.observers[:] = [log_job]
         subject = _as_handler(handler, concurrency, uses)
         if _ran_once(subject, values):
@@ -71,7 +72,7 @@ def serve(
         earlier = {number: signal.getsignal(number) for number in SIGNALS}
         received = _observed(subject, values)
     except WorkerError as error:
-        logger.critical("%s", error)
+        logger.critical("%s", error, extra={"error": error})
         if machine.is_serverless():
             report_unhealthy(error)
         raise SystemExit(1) from None

@@ -42,4 +42,5 @@ def test_a_handler_file_runs_as_the_container_would_run_it(tmp_path: Path) -> No
 
 
 def test_settings_become_variables() -> None:
-    assert settings_environment({"slots": "4", "model": "a.gguf"}) == {"SLOTS": "4", "MODEL": "a.gguf"}
+    assert settings_environment({"slots": "4"}) == {"LOG_FORMAT": "text", "SLOTS": "4"}
+    assert settings_environment({"log_format": "json"}) == {"LOG_FORMAT": "json"}

@@ -18,6 +18,7 @@ from podworker.gateway.job import Job
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
 from podworker.gateway.stream import Stream
+from podworker.monitoring import content
 
 Raw = dict[str, Any]
 PROMPT = "a secret that no log may hold"
@@ -424,11 +425,44 @@ async def test_neither_input_nor_output_reaches_the_log(
     assert PROMPT not in caplog.text
 
 
-async def test_the_text_of_an_exception_is_logged_only_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def content_allowed() -> Iterator[None]:
+    content.allow(True)
+    yield
+    content.allow(False)
+
+
+async def test_the_text_of_an_exception_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     await ended(raises_with_prompt)
-    [record] = [record for record in caplog.records if PROMPT in record.getMessage()]
-    assert record.levelno == logging.DEBUG
+    assert PROMPT not in caplog.text
+
+
+@pytest.mark.usefixtures("content_allowed")
+async def test_with_log_content_the_text_of_an_exception_is_logged_for_debugging(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "podworker")
+    await ended(lambda job: {}[job["input"]], PROMPT)
+    said = {record.getMessage(): record.levelno for record in caplog.records}
+    assert said[f"KeyError: '{PROMPT}'"] == logging.DEBUG
+
+
+@pytest.mark.usefixtures("content_allowed")
+async def test_with_log_content_input_and_output_are_a_line_each(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    await ended(lambda job: {"heard": job["input"]}, [PROMPT])
+    assert caplog.messages == [f'Input: ["{PROMPT}"]', f'Output: {{"output":{{"heard":["{PROMPT}"]}}}}']
+
+
+@pytest.mark.usefixtures("content_allowed")
+async def test_with_log_content_streams_and_errors_are_outputs_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    await ended(lambda _: (n for n in [1, 2]), 0)
+    await ended(raises_ours_with_prompt, PROMPT)
+    streamed, failed = (line for line in caplog.messages if line.startswith("Output: "))
+    assert streamed == 'Output: {"output":[1,2]}'
+    assert PROMPT in failed
 
 
 async def test_a_wrong_input_is_logged_by_its_jobs_line_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -439,4 +473,4 @@ async def test_a_wrong_input_is_logged_by_its_jobs_line_alone(caplog: pytest.Log
 async def test_a_handlers_own_error_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     await ended(raises)
     assert "The handler raised KeyError" in caplog.text
-    assert "in raises" in caplog.text
+    assert "in raises" in caplog.records[-1].traceback  # type: ignore[attr-defined]

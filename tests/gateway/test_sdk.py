@@ -56,6 +56,32 @@ print(cpuinfo.get_cpu_info is survey)
     assert run(code) == "True"
 
 
-def test_it_logs_no_debug_lines() -> None:
-    code = "from podworker.gateway.sdk import load_sdk; load_sdk(); from runpod import RunPodLogger; "
-    assert run(code + "RunPodLogger().debug('prompt'); RunPodLogger().warn('trouble')") == "WARN   | trouble"
+def test_it_logs_by_our_log_and_no_debug_lines() -> None:
+    code = """
+from podworker.monitoring import logs
+logs.configure(log_format="text")
+from podworker.gateway.sdk import load_sdk
+load_sdk()
+from runpod import RunPodLogger
+RunPodLogger().debug("prompt")
+RunPodLogger().info("Started.", "job-1")
+RunPodLogger().warn("trouble", "job-1")
+"""
+    assert run(code).partition(" ")[2] == "WARNING job-1  trouble"
+
+
+def test_its_debug_lines_quote_outputs_and_need_log_content() -> None:
+    code = """
+import logging
+from podworker.configuration import load_settings
+from podworker.monitoring import logs
+from podworker.gateway.sdk import load_sdk
+load_sdk()
+from runpod import RunPodLogger
+for allowed in (False, True):
+    logs.configure(load_settings(log_content=allowed, log_format="text"))
+    RunPodLogger().debug(f"output, {allowed}")
+    RunPodLogger().error("trouble")
+"""
+    lines = run("import os; os.environ['RUNPOD_LOG_LEVEL'] = 'DEBUG'" + code).splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == ["ERROR   trouble", "DEBUG   output, True", "ERROR   trouble"]

@@ -70,8 +70,11 @@ def worker_command(handler: Path | None) -> list[str]:
 
 
 def settings_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings as the environment variables of a worker."""
-    return {name.upper(): value for name, value in settings.items()}
+    """Settings as the environment variables of a worker, whose log is for people unless they ask for another form."""
+    from podworker.configuration import machine  # noqa: PLC0415 - the help of `podworker` imports this module
+
+    log_format = machine.environment().get("LOG_FORMAT", "text")
+    return {"LOG_FORMAT": log_format, **{name.upper(): value for name, value in settings.items()}}
 
 
 async def _run(emulator: Emulator) -> bool:

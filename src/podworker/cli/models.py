@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -169,11 +168,8 @@ def _settings(*, log: bool) -> "Settings":
     from podworker.monitoring import logs  # noqa: PLC0415
 
     settings = load_settings()
-    logs.configure(settings.log_level if log else "warning")
     # Standard output is for the answer, which scripts read.
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
+    logs.configure(settings, sys.stderr, level=None if log else "warning", log_format="text")
     return settings
 
 

@@ -19,7 +19,7 @@ from podworker.gateway.result import Result
 from podworker.gateway.returned_errors import returned_error
 from podworker.gateway.serialisation import Serialised, serialise_beside
 from podworker.gateway.stream import Stream, pull
-from podworker.monitoring import job_record
+from podworker.monitoring import content, job_record
 from podworker.monitoring.job_record import JobRecord
 from podworker.monitoring.tracebacks import frames
 
@@ -87,13 +87,14 @@ async def dispatch(
         done, _ = await asyncio.wait([answering], timeout=limits.seconds)
         if not done:
             await _stop(answering, control)
-            return Result(error=_timed_out(limits))
-        return answering.result()
+        result = answering.result() if done else Result(error=_timed_out(limits))
     except asyncio.CancelledError:
         await _stop(answering, control)
         raise
     finally:
         await control.progress.close(at_once=control.stopped)
+    content.log_output(result.to_json)
+    return result
 
 
 async def _answer(
@@ -103,6 +104,7 @@ async def _answer(
     record.started = time.monotonic()
     try:
         job = parse_job(raw, control)
+        content.log_input(job.input)
         answer = await handler.run(job)
         if isinstance(answer, Stream):
             whole = await _pulled(answer, channel, limits, record)
@@ -164,9 +166,10 @@ def _raised(error: BaseException) -> Result:
         text = str(error)
     except Exception:  # noqa: BLE001 - anybody's __str__
         text = ""
-    logger.error("The handler raised %s\n%s", name, frames(error))
-    logger.debug("%s: %s", name, text)
-    return Result(error=HandlerFailed(f"The handler raised {name}: {text}" if text else f"The handler raised {name}"))
+    failure = HandlerFailed(f"The handler raised {name}: {text}" if text else f"The handler raised {name}")
+    logger.error("The handler raised %s", name, extra={"error": failure, "traceback": frames(error)})
+    content.log_exception(name, text)
+    return Result(error=failure)
 
 
 def _timed_out(limits: Limits) -> JobTimedOut:

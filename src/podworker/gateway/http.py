@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler as RequestHandler
 
 from podworker.configuration import Settings, machine
 from podworker.errors import AddressUnavailable, HandlerFailed, UnknownRoute, WorkerError
+from podworker.gateway import request_id
 from podworker.gateway.handler import Handler
 from podworker.gateway.http_access import require_key
 from podworker.gateway.http_api import HttpApi
@@ -23,6 +24,7 @@ from podworker.gateway.http_route import error_body
 from podworker.gateway.limits import MEGABYTE, Limits
 from podworker.monitoring import health
 from podworker.monitoring.health import Health
+from podworker.monitoring.redaction import redacted
 from podworker.monitoring.tracebacks import frames
 
 logger = logging.getLogger(__name__)
@@ -112,6 +114,7 @@ class HttpDoor:
         keys = self._settings.api_keys.get_secret_value() if self._settings.api_keys else ""
         check = require_key(_listed(keys), KEYLESS_PATHS | {health_path})
         app = web.Application(client_max_size=body_bytes, middlewares=[self._answer_errors, check])
+        app.on_response_prepare.append(request_id.answer_back)
         allow_origins(app, set(_listed(self._settings.cors_origins or "")))
         app.add_routes([web.get(path, self._ping) for path in dict.fromkeys(["/ping", health_path])])
         app.add_routes([web.get("/openapi.json", self._openapi), web.get("/docs", self._docs)])
@@ -147,10 +150,12 @@ class HttpDoor:
         except Exception as raised:  # noqa: BLE001 - a route's `job_input` is anybody's code
             name = type(raised).__name__
             # Not its whole traceback, which could quote the request.
-            logger.error("A request failed: its route raised %s\n%s", name, frames(raised))  # noqa: TRY400
             error = HandlerFailed(f"The route raised {name}. The worker's log says where.")
+            told = {"error": error, "traceback": frames(raised)}
+            logger.error("A request failed: its route raised %s", name, extra=told)  # noqa: TRY400
         route = self._brought.find(request)
-        return json_response((route.error_body if route else error_body)(error), status=error.status)
+        body = (route.error_body if route else error_body)(redacted(error))
+        return json_response(body, status=error.status)
 
 
 def _listed(text: str) -> list[str]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from podworker.errors import JobTimedOut
+from podworker.gateway import request_id
 from podworker.gateway.result import Result
 from podworker.monitoring import traceparent
 
@@ -39,6 +40,7 @@ class HttpJob:
         self.id = f"{kind}{uuid.uuid4()}"
         self.raw = {**fields, "id": self.id}
         self.traceparent = traceparent.of_job(fields, headers)
+        self.request_id = request_id.of_headers(headers)
         self.task: asyncio.Task[Result] | None = None
         self.result: Result | None = None
         self.started: float | None = None

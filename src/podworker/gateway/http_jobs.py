@@ -138,7 +138,8 @@ class HttpJobs:
             await asyncio.wait(tasks)
 
     async def _run(self, job: HttpJob, channel: Channel) -> Result:
-        with recording(JobRecord(job.id, traceparent=job.traceparent, door="http")) as record:
+        arrived = JobRecord(job.id, request_id=job.request_id, traceparent=job.traceparent, door="http")
+        with recording(arrived) as record:
             try:
                 async with self._slot():
                     job.started = time.monotonic()

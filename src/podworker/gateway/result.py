@@ -8,6 +8,7 @@ from pydantic_core import to_json
 
 from podworker.errors import WorkerError
 from podworker.gateway.serialisation import Serialised
+from podworker.monitoring.redaction import redacted
 
 MESSAGE_CHARACTERS = 10_000
 """Of an error's text that are posted: enough for people, and far below what RunPod takes."""
@@ -25,6 +26,11 @@ class Result:
     """The handler asks for a fresh worker: RunPod's `refresh_worker`."""
     text: bytes | None = field(default=None, repr=False, compare=False)
     """The output's JSON text, where it is known already."""
+
+    def __post_init__(self) -> None:
+        """The one place where the errors of jobs, on their way to any client, lose the secrets that they quote."""
+        if self.error is not None:
+            redacted(self.error)
 
     @classmethod
     def of(cls, output: Serialised, *, streamed: bool = False, refresh_worker: bool = False) -> "Result":

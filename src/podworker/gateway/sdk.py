@@ -17,6 +17,8 @@ from typing import Any
 
 from podworker.configuration import machine
 from podworker.errors import WorkerError
+from podworker.gateway.sdk_log import route_sdk_log
+from podworker.monitoring.redaction import redact
 
 FITNESS_MODULE = "runpod.serverless.modules.rp_fitness"
 
@@ -32,7 +34,9 @@ def load_sdk() -> Any:  # noqa: ANN401 - the SDK has no types
     _import_later("tomlkit")
     _call_later("tqdm_loggable.auto", "tqdm")
     with _without_survey(), _without_dns_library():
-        return importlib.import_module(FITNESS_MODULE)
+        fitness = importlib.import_module(FITNESS_MODULE)
+    route_sdk_log()
+    return fitness
 
 
 async def run_fitness_check(check: Callable[[], Awaitable[None]]) -> None:
@@ -68,7 +72,7 @@ def report_unhealthy(error: WorkerError) -> None:
 
     It never raises, and takes a few seconds at most; nothing is sent where there is no platform.
     """
-    load_sdk()._report_unhealthy(error.error_code, error.message)  # noqa: SLF001 - named in tests/gateway/test_queue.py
+    load_sdk()._report_unhealthy(error.error_code, redact(error.message))  # noqa: SLF001 - named in tests/gateway/test_queue.py
 
 
 def _import_later(name: str) -> None:

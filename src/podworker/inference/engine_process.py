@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import json
-import logging
 import os
-import re
 import secrets
 import signal
 import subprocess
@@ -16,18 +14,10 @@ from pathlib import Path
 
 from podworker.configuration import machine
 from podworker.inference import engine_options
+from podworker.inference.engine_log import EngineLog
 from podworker.inference.engine_main import EngineCommand
 from podworker.inference.engine_options import EngineOptions
-
-engine_log = logging.getLogger("podworker.engine")
-
-# llama.cpp's log lines start with a time stamp and a level: `0.00.020.608 E gguf_init_from_reader: …`.
-_LINE = re.compile(r"^[\d.]+ (?P<level>[DIWE]) (?P<text>.*)$")
-
-# How llama.cpp, ggml, CUDA and the C++ library say it.
-_OUT_OF_MEMORY = re.compile(
-    r"out of memory|insufficient memory|cannot allocate memory|(failed|unable) to allocate|bad_alloc", re.IGNORECASE
-)
+from podworker.monitoring import redaction
 
 
 class EngineProcess:
@@ -44,13 +34,11 @@ class EngineProcess:
     def __init__(self, options: EngineOptions, directory: Path, name: str) -> None:
         self.socket = directory / f"{name}.sock"
         self.api_key = secrets.token_urlsafe(24)
+        redaction.learn([self.api_key])
         self.exited: Future[int] = Future()
         self.exited.set_running_or_notify_cancel()  # who waits for it can be cancelled; it cannot
         self._model = options.model
-        self._loaded = False
-        self._load_error: str | None = None
-        self._last_words: str | None = None
-        self._memory_words = False
+        self._log = EngineLog()
         self._killed = False
         self._killed_because: str | None = None
         self._process = subprocess.Popen(
@@ -108,7 +96,7 @@ class EngineProcess:
         It said so, or was killed by somebody else than the worker: in a container that is the kernel, for its memory.
         """
         killed_by_kernel = self.exited.result(timeout=0) == -signal.SIGKILL and not self._killed
-        return self._memory_words or killed_by_kernel
+        return self._log.memory_words or killed_by_kernel
 
     def failure(self) -> str:
         """Why it ended, in llama.cpp's own words where it left any. It must have ended."""
@@ -116,14 +104,12 @@ class EngineProcess:
             return self._killed_because
         code = self.exited.result(timeout=0)
         ended = f"ended with {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        words = self._load_error or self._last_words
+        words = self._log.reason
         return f"{words} (the engine {ended})" if words else f"the engine {ended}"
 
     def forget_load(self) -> None:
         """The model is loaded: what was logged until now is not why this process will end."""
-        self._loaded = True
-        self._load_error = self._last_words = None
-        self._memory_words = False
+        self._log.forget_load()
 
     def _send_command(self, options: EngineOptions) -> None:
         program = [str(options.binary), *engine_options.arguments(options, socket=self.socket)]
@@ -144,21 +130,10 @@ class EngineProcess:
             for raw in stderr:
                 line = raw.decode(errors="replace").rstrip()
                 if line:
-                    self._keep(line)
+                    self._log.add(line)
         code = self._process.wait()
         assert self._process.stdin is not None  # noqa: S101 - opened above
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self.socket.unlink(missing_ok=True)
         self.exited.set_result(code)
-
-    def _keep(self, line: str) -> None:
-        found = _LINE.match(line)
-        is_error = found is None or found["level"] == "E"
-        if is_error and not self._loaded and _OUT_OF_MEMORY.search(line):
-            self._memory_words = True
-        if found is None:  # an abort's last words come without a time stamp
-            self._last_words = line
-        elif found["level"] == "E" and not self._loaded and self._load_error is None:
-            self._load_error = found["text"].strip()  # the cause; the errors that follow it are its consequences
-        engine_log.debug("%s", found["text"].strip() if found else line)

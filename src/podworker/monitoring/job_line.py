@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from podworker.monitoring.job_record import JobRecord, Outcome
+from podworker.monitoring.repeats import EVERY_ONE
 
 logger = logging.getLogger(__name__)
 
@@ -12,7 +13,13 @@ def log_job(record: JobRecord) -> None:
     """Write the line. It holds figures and codes, and nothing that a client sent or got."""
     fields = job_fields(record)
     level = logging.WARNING if record.outcome is Outcome.FAILED else logging.INFO
-    logger.log(level, "%s", _sentence(record, fields), extra={"fields": fields})
+    logger.log(
+        level, "%s", _sentence(record, fields), extra={"fields": fields, "error": _error(record), EVERY_ONE: True}
+    )
+
+
+def _error(record: JobRecord) -> dict[str, str | None] | None:
+    return {"code": record.error_code, "type": record.error_type} if record.error_code else None
 
 
 def job_fields(record: JobRecord) -> dict[str, Any]:
