@@ -34,16 +34,10 @@ class Push:
 
     Args:
         connect: Makes the sender, in the thread; None if there can be none.
-        pause: Seconds from a push to the next one that is asked for.
-        period: Seconds from a push to the next one that nobody asked for.
     """
 
-    def __init__(
-        self, connect: Callable[[], Sender | None], *, pause: float = PAUSE_SECONDS, period: float = PERIOD_SECONDS
-    ) -> None:
+    def __init__(self, connect: Callable[[], Sender | None]) -> None:
         self._connect = connect
-        self._pause = pause
-        self._period = period
         self._wished = False
         self._wishes: SimpleQueue[None] = SimpleQueue()
         self._closing = threading.Event()
@@ -70,10 +64,10 @@ class Push:
         with closing(sender):
             while not self._closing.is_set():
                 with suppress(Empty):
-                    self._wishes.get(timeout=self._period)
+                    self._wishes.get(timeout=PERIOD_SECONDS)
                 if self._closing.wait(GATHER_SECONDS):
                     break
                 self._wished = False
                 sender.push()
-                self._closing.wait(self._pause)
+                self._closing.wait(PAUSE_SECONDS)
             sender.push()
