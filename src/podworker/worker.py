@@ -16,7 +16,7 @@ from podworker.gateway.function_handler import Function, FunctionHandler
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.sdk import load_sdk, report_unhealthy, run_fitness_check
-from podworker.monitoring import health, job_record, logs, phases, telemetry
+from podworker.monitoring import health, job_record, logs, phases, telemetry, worker_metrics
 from podworker.monitoring.job_line import log_job
 from podworker.monitoring.status_socket import open_status_socket
 
@@ -127,6 +127,7 @@ def _observed(handler: Handler, settings: Settings) -> signal.Signals | None:
         return asyncio.run(serve())
     finally:
         telemetry.stop()
+        worker_metrics.stop()
         if status is not None:
             status.close()
 
@@ -134,6 +135,7 @@ def _observed(handler: Handler, settings: Settings) -> signal.Signals | None:
 async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
     """Run it; the signal that ended it, if it was one."""
     by_http = _comes_by_http(settings)
+    worker_metrics.start(settings, by_http=by_http)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     received: list[signal.Signals] = []

@@ -64,7 +64,7 @@ def test_attributes() -> None:
         "fit_params": False,
         "check_tensors": True,
         "ui": False,
-        "endpoint_slots": False,
+        "endpoint_slots": True,
         "endpoint_props": False,
         "ui_mcp_proxy": False,
         "models_autoload": False,
@@ -97,7 +97,7 @@ def test_arguments() -> None:
         *("--batch-size", "2048", "--ubatch-size", "512", "--n-gpu-layers", "999"),
         *("--cache-type-k", "f16", "--cache-type-v", "f16", "--flash-attn", "auto"),
         *("--threads", "2", "--threads-batch", "2", "--cache-ram", "512", "--log-verbosity", "2"),
-        *("--fit", "off", "--check-tensors", "--no-ui", "--no-slots", "--offline"),
+        *("--fit", "off", "--check-tensors", "--slots", "--no-ui", "--offline"),
     ]
 
 
@@ -194,7 +194,7 @@ def test_the_key_is_no_argument() -> None:
     [
         ({"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "0"}, {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "0"}),
         ({"RUNPOD_AI_API_KEY": "s", "HF_TOKEN": "s", "AWS_SECRET": "s", "DB_PASSWORD": "s", "my_api_key": "s"}, {}),
-        ({"LLAMA_ARG_CTX_SIZE": "1", "LLAMA_ARG_HOST": "localhost"}, {}),
+        ({"LLAMA_ARG_CTX_SIZE": "1", "LLAMA_ARG_HOST": "localhost", "LLAMA_SERVER_SLOTS_DEBUG": "1"}, {}),
         ({"LLAMA_API_KEY": "another"}, {}),
         ({"GOMP_SPINCOUNT": "5"}, {"GOMP_SPINCOUNT": "5"}),
         ({"TOKENIZERS_PARALLELISM": "false", "KEYBOARD": "de"}, {"TOKENIZERS_PARALLELISM": "false", "KEYBOARD": "de"}),

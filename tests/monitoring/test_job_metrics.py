@@ -22,7 +22,7 @@ def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def points(name: str) -> list[tuple[dict[str, str], object]]:
     """The attributes of each series, and its value; of a histogram the sum, where it has one value."""
     found = [metric for metric in metrics.REGISTRY.snapshot().metrics if metric.name == name]
-    series = []
+    series: list[tuple[dict[str, str], object]] = []
     for point in found[0].points if found else ():
         value = point.value
         if isinstance(value, Distribution):

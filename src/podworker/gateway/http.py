@@ -24,6 +24,8 @@ from podworker.gateway.http_route import error_body
 from podworker.gateway.limits import MEGABYTE, Limits
 from podworker.monitoring import health
 from podworker.monitoring.health import Health
+from podworker.monitoring.metrics_page import metrics_page
+from podworker.monitoring.prometheus import CONTENT_TYPE
 from podworker.monitoring.redaction import redacted
 from podworker.monitoring.tracebacks import frames
 
@@ -118,6 +120,7 @@ class HttpDoor:
         allow_origins(app, set(_listed(self._settings.cors_origins or "")))
         app.add_routes([web.get(path, self._ping) for path in dict.fromkeys(["/ping", health_path])])
         app.add_routes([web.get("/openapi.json", self._openapi), web.get("/docs", self._docs)])
+        app.add_routes([web.get("/metrics", self._metrics)])
         app.add_routes(HttpApi(self._jobs, self._health).routes())
         app.add_routes(self._brought.routes())
         return app
@@ -127,6 +130,9 @@ class HttpDoor:
 
     async def _docs(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp calls it so
         return web.Response(body=self._page, content_type="text/html", charset="utf-8")
+
+    async def _metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp calls it so
+        return web.Response(body=await metrics_page(self._settings), headers={"Content-Type": CONTENT_TYPE})
 
     async def _openapi(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp calls it so
         if self._document is None:

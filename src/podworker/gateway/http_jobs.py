@@ -59,6 +59,7 @@ class HttpJobs:
         """Let jobs in: the handler is ready, and its concurrency known."""
         self._slots = asyncio.Semaphore(self._handler.concurrency)
         self._opened = True
+        self._health.slots(0, self._handler.concurrency)
         self._health.ready()
 
     def require_room(self) -> None:

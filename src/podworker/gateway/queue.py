@@ -76,6 +76,7 @@ class QueueDoor:
     async def serve(self) -> None:
         """Take and run jobs until `close`."""
         async with AsyncClientSession() as session:
+            self._health.slots(0, self._handler.concurrency)
             self._health.ready()
             taking = asyncio.create_task(self._take(session))
             watching = asyncio.create_task(self._watch_stops(session))

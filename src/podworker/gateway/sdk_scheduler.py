@@ -51,6 +51,7 @@ class SdkDoor:
                 return await self._run(session, raw)
 
             scaler = JobScaler({"handler": run, "concurrency_modifier": lambda _: self._handler.concurrency})
+            self._health.slots(0, self._handler.concurrency)
             self._health.ready()
             loop = asyncio.create_task(scaler.run())
             closing = asyncio.create_task(self._closing.wait())

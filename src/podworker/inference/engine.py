@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from podworker.inference.crash_budget import CrashBudget
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.engine_process import EngineProcess
 from podworker.inference.socket_folder import make_socket_folder
-from podworker.monitoring import health, phases
+from podworker.monitoring import health, metrics, phases
 
 if TYPE_CHECKING:
     import aiohttp
@@ -74,6 +75,7 @@ class Engine:
         self._stuck_after = stuck_after
         self._on_ready = on_ready
         self._lives = 0
+        self._launched = 0.0
         self._directory = make_socket_folder()
         self._process: EngineProcess | None = None
         self._client: EngineClient | None = None
@@ -83,6 +85,16 @@ class Engine:
     def pid(self) -> int | None:
         """The engine's process id, or None while there is none."""
         return self._process.pid if self._process else None
+
+    @property
+    def process(self) -> "EngineProcess | None":
+        """The process, or None while there is none."""
+        return self._process
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers requests now."""
+        return self.state is EngineState.READY
 
     @property
     def ran_out_of_memory(self) -> bool:
@@ -98,6 +110,7 @@ class Engine:
         """
         phases.begin(phases.ENGINE_START)
         self._lives += 1
+        self._launched = time.monotonic()
         self._directory.mkdir(mode=0o700, exist_ok=True)  # after a crash another worker may have taken it for left over
         self._process = EngineProcess(self._options, self._directory, f"engine-{self._lives}")
         self.state = EngineState.STARTING
@@ -226,6 +239,7 @@ class Engine:
         process.forget_load()
         _loading()
         phases.end(phases.LOAD)
+        metrics.MODEL_LOAD_DURATION.set(time.monotonic() - self._launched)
 
     async def _connect(self, process: EngineProcess) -> "EngineClient":
         # Imported here: it takes longer to import than the engine takes to start, and `launch` must not wait for it.
@@ -280,6 +294,7 @@ class Engine:
                 "ENGINE_RESTARTS sets how often it starts the engine again."
             )
         logger.error("The engine crashed (%s) and is started again", process.failure())
+        metrics.ENGINE_RESTARTS.add(1)
 
     def _give_up(self) -> None:
         """There will be no engine any more: let the requests that wait for one go on, to their error."""

@@ -140,9 +140,10 @@ OPTIONS: tuple[Option, ...] = (
     _switch("fit_params", on=False, flags=("--fit", "off")),
     # Damaged weights load silently otherwise; the check costs nothing measurable.
     _switch("check_tensors", on=True, flags=("--check-tensors",)),
-    # Nothing but inference: no web page, no proxy, no list of what the slots hold, no other model.
+    # What the slots do, not what they hold: for `engine_metrics`, and for nobody else (see `routes`).
+    _switch("endpoint_slots", on=True, flags=("--slots",)),
+    # Nothing but inference: no web page, no proxy, no other model.
     _switch("ui", on=False, flags=("--no-ui",)),
-    _switch("endpoint_slots", on=False, flags=("--no-slots",)),
     _switch("endpoint_props", on=False),
     _switch("ui_mcp_proxy", on=False),
     _switch("models_autoload", on=False),
@@ -197,5 +198,6 @@ def compile_cache(environ: Mapping[str, str]) -> dict[str, str]:
 def environment(inherited: Mapping[str, str], *, api_key: str) -> dict[str, str]:
     """The engine's environment: what the worker has, less secrets, and less what would overrule the options above."""
     secret = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
-    kept = {k: v for k, v in inherited.items() if not k.upper().endswith(secret) and not k.startswith("LLAMA_ARG_")}
+    ours = ("LLAMA_ARG_", "LLAMA_SERVER_SLOTS_DEBUG")  # the latter would list prompts, too
+    kept = {k: v for k, v in inherited.items() if not k.upper().endswith(secret) and not k.startswith(ours)}
     return {**DEFAULT_ENVIRONMENT, **compile_cache(inherited), **kept, "LLAMA_API_KEY": api_key}

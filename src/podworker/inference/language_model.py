@@ -14,6 +14,7 @@ from podworker.gateway.stream import Stream
 from podworker.inference.batch_size import automatic_batch_size
 from podworker.inference.engine import Engine
 from podworker.inference.engine_build import require_support
+from podworker.inference.engine_metrics import EngineMetrics
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.memory import MemoryPlan, plan_memory
 from podworker.inference.model_kind import model_kind
@@ -38,6 +39,7 @@ class LanguageModel(Handler):
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
+        self._metrics: EngineMetrics | None = None
         self._exchange: Exchange | None = None
         self._models: ModelSet | None = None
         self._prompts: PromptCache | None = None
@@ -78,6 +80,7 @@ class LanguageModel(Handler):
             on_ready=self._prompts.warm if self._prompts else None,
         )
         self._engine.launch()
+        self._metrics = EngineMetrics(self._engine)
         health.current().model = options.alias
         health.current().starting(f"The model {options.alias} is being loaded.")
         self._exchange = _exchange(self._engine, settings, options)
@@ -144,6 +147,8 @@ class LanguageModel(Handler):
             await self._prompts.close()
         if self._engine is not None:
             await self._engine.stop()
+        if self._metrics is not None:
+            self._metrics.close()
 
     def routes(self) -> list[HttpRoute]:
         """OpenAI's, Anthropic's and the engine's own."""

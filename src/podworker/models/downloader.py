@@ -20,6 +20,7 @@ from podworker.models.ranges import Range, split
 from podworker.models.remote_file import RemoteFile
 from podworker.models.response import require_same
 from podworker.models.retry import Interrupted, Patience
+from podworker.monitoring import metrics
 
 _KIB, _MIB = 1024, 1024 * 1024
 _LARGEST_PART = 64 * _MIB
@@ -188,12 +189,22 @@ class _Transfer:
 
     async def _report(self) -> None:
         meter = Meter(self._file.name, self._file.size, self._part.done)
+        counted = self._part.done
+
+        def report() -> None:
+            nonlocal counted
+            progress = meter.progress(self._part.done)
+            metrics.DOWNLOAD_BYTES.add(max(progress.done - counted, 0))
+            metrics.DOWNLOAD_RATE.set(progress.rate)
+            counted = progress.done
+            self._on_progress(progress)
+
         try:
             while True:
-                self._on_progress(meter.progress(self._part.done))
+                report()
                 await asyncio.sleep(_REPORT_SECONDS)
         finally:
-            self._on_progress(meter.progress(self._part.done))
+            report()
 
     async def _verify(self, found: str) -> None:
         expected = self._file.sha256

@@ -62,6 +62,16 @@ class Health:
         return self.state in _FINAL
 
     @property
+    def running(self) -> int:
+        """How many slots are taken."""
+        return self._running
+
+    @property
+    def concurrency(self) -> int:
+        """How many slots there are; 0 before jobs are taken."""
+        return self._slots if self._opened else 0
+
+    @property
     def http_status(self) -> int:
         """What `/ping` answers: 200 healthy, 204 initializing, 503 neither (RunPod's documentation, load balancing)."""
         if self.able:

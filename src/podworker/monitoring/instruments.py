@@ -228,6 +228,11 @@ class Gauge(_Number):
         with self._lock:
             self._numbers[key] = value
 
+    def remove(self, **attributes: str) -> None:
+        """There is no such value any more."""
+        with self._lock:
+            self._numbers.pop(self._key(attributes), None)
+
 
 class Histogram(Instrument):
     """How values are spread.

@@ -1,0 +1,32 @@
+"""`/metrics`: what the HTTP door and the status socket answer to Prometheus."""
+
+import asyncio
+import platform
+
+from podworker.configuration import Settings, machine
+from podworker.errors import UnknownRoute
+from podworker.monitoring.metrics import REGISTRY
+from podworker.monitoring.prometheus import CONTENT_TYPE, exposition
+
+
+async def metrics_page(settings: Settings) -> bytes:
+    """All metrics, as `prometheus.CONTENT_TYPE`. They are read in a thread: the engine and the driver are asked.
+
+    Raises:
+        UnknownRoute: Nothing is measured, or the extra `metrics` is not installed.
+    """
+    if not REGISTRY.enabled:
+        raise UnknownRoute("This worker measures nothing, because METRICS is off. Set METRICS=on, or leave it out.")
+    return await asyncio.to_thread(_page, settings.otel_service_name)
+
+
+async def socket_page(settings: Settings) -> tuple[str, bytes]:
+    """The same for the status socket. Where there is nothing, a comment says why, so that all workers can be read."""
+    try:
+        return CONTENT_TYPE, await metrics_page(settings)
+    except UnknownRoute as error:
+        return CONTENT_TYPE, f"# {error.message}\n".encode()
+
+
+def _page(service: str) -> bytes:
+    return exposition(REGISTRY.snapshot(), worker=machine.worker_id() or platform.node(), service=service)
