@@ -79,7 +79,7 @@ ROWS: dict[str, list[Panel]] = {
         _stat("Jobs", ENDED, "reqps", "Jobs that ended."),
         _stat("Failed", FAILED_SHARE, "percentunit", "The share of the jobs that failed."),
         _stat("Wait, p95", quantile(0.95, "podworker_job_wait_seconds", WORKERS), "s", "From arrival to handler."),
-        _stat("TTFT, p95", quantile(0.95, FIRST_TOKEN, MODELS), "s", "Time to the first token of streamed answers."),
+        _stat("TTFT, p95", quantile(0.95, FIRST_TOKEN, MODELS), "s", "Time to the first token."),
         _stat("Output", OUTPUT_TOKENS, "short", "Tokens that all workers write in a second."),
     ],
     "Jobs": [
@@ -96,17 +96,18 @@ ROWS: dict[str, list[Panel]] = {
             stacked=True,
             description="docs/errors.md says what each code means.",
         ),
-        Panel("Share that failed", {"failed": FAILED_SHARE}, "percentunit", largest=1),
         Panel("Duration", quantiles("podworker_job_duration_seconds", WORKERS), "s", description="Of the handlers."),
         Panel(
-            "Wait and delivery",
-            {
-                **{f"wait {name}": query for name, query in quantiles("podworker_job_wait_seconds", WORKERS).items()},
-                "delivery p95": quantile(0.95, "podworker_job_delivery_duration_seconds", WORKERS),
-            },
+            "Wait",
+            quantiles("podworker_job_wait_seconds", WORKERS),
             "s",
-            description="Wait: from a job's arrival at the worker to its handler. Delivery: until the queue has the "
-            "result. RunPod's own queue is before both.",
+            description="From a job's arrival at the worker to its handler. RunPod's own queue comes before.",
+        ),
+        Panel(
+            "Delivery",
+            quantiles("podworker_job_delivery_duration_seconds", WORKERS),
+            "s",
+            description="From the end of the handler until the queue has the result.",
         ),
         Panel(
             "Running",
@@ -115,7 +116,7 @@ ROWS: dict[str, list[Panel]] = {
         ),
     ],
     "Language model": [
-        Panel("Time to first token", quantiles(FIRST_TOKEN, MODELS), "s", description="Of streamed answers."),
+        Panel("Time to first token", quantiles(FIRST_TOKEN, MODELS), "s"),
         Panel("Time per output token", quantiles(PER_TOKEN, MODELS), "s"),
         Panel("Request duration", quantiles("gen_ai_server_request_duration_seconds", MODELS), "s"),
         Panel(
