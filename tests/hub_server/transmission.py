@@ -12,7 +12,8 @@ from tests.hub_server.repositories import StoredFile
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _PIECE = 16 * 1024
-_SEND_BUFFER = 32 * 1024
+_SEND_BUFFER = 64 * 1024
+"""With half of it, each piece waits for the kernel's late acknowledgement of the last one."""
 
 
 @dataclass

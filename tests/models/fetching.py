@@ -13,11 +13,12 @@ from podworker.models.reference import parse_reference
 from podworker.models.remote import RemoteFile, list_remote
 from tests.hub_server import HubServer
 
-IMPATIENT = TransferOptions(connections=4, connect_timeout=5, idle_timeout=5, patience=10, first_delay=0.01)
+QUICK = TransferOptions(connections=4, connect_timeout=60, idle_timeout=60, patience=60, first_delay=0.01)
+"""It tries again at once, and gives up only where something is wrong: a machine may be slow."""
 
 
 def hub_settings(hub: HubServer, **more: Any) -> Settings:  # noqa: ANN401 - any setting
-    return load_settings(hf_endpoint=hub.url, download_patience_seconds=5, **more)
+    return load_settings(hf_endpoint=hub.url, download_patience_seconds=60, **more)
 
 
 async def hub_file(hub: HubServer, content: bytes | Path, **settings: Any) -> RemoteFile:  # noqa: ANN401 - any setting
@@ -27,7 +28,7 @@ async def hub_file(hub: HubServer, content: bytes | Path, **settings: Any) -> Re
     return file
 
 
-async def fetch(file: RemoteFile, partial: Path, options: TransferOptions = IMPATIENT) -> list[Progress]:
+async def fetch(file: RemoteFile, partial: Path, options: TransferOptions = QUICK) -> list[Progress]:
     """Download and return all progress that was reported."""
     seen: list[Progress] = []
     digest = await download(file, partial, on_progress=seen.append, options=options)

@@ -11,7 +11,7 @@ from podworker.models.progress import Progress
 from podworker.models.reference import parse_reference
 from podworker.models.remote import list_remote
 from tests.hub_server import TOKEN, HubServer, Kind
-from tests.models.fetching import IMPATIENT, fetch, hub_file, hub_settings
+from tests.models.fetching import QUICK, fetch, hub_file, hub_settings
 
 
 async def test_fetches_with_several_connections_and_sends_each_byte_once(
@@ -70,7 +70,7 @@ async def test_what_passes_is_tried_again(
 async def test_a_stalled_connection_is_replaced(hub: HubServer, content: bytes, tmp_path: Path) -> None:
     file = await hub_file(hub, content)
     hub.fail(Kind.STALL, after=50_000, times=2)
-    await fetch(file, tmp_path / "part", TransferOptions(connections=4, idle_timeout=0.3, first_delay=0.01))
+    await fetch(file, tmp_path / "part", TransferOptions(connections=4, idle_timeout=1, first_delay=0.01))
     assert (tmp_path / "part").read_bytes() == content
     assert hub.sent == len(content)
 
@@ -127,7 +127,7 @@ async def test_an_attempt_that_was_stopped_is_gone_on_with(hub: HubServer, conte
     file = await hub_file(hub, content)
     hub.transmission.hold_at(3_000_000)
     arrived: list[Progress] = []
-    running = asyncio.create_task(download(file, tmp_path / "part", on_progress=arrived.append, options=IMPATIENT))
+    running = asyncio.create_task(download(file, tmp_path / "part", on_progress=arrived.append, options=QUICK))
     async with asyncio.timeout(30):
         while not (arrived and arrived[-1].done > 2_500_000):  # noqa: ASYNC110 - progress is told by a call
             await asyncio.sleep(0.01)
@@ -204,5 +204,5 @@ async def test_a_server_without_ranges(hub: HubServer, content: bytes, tmp_path:
 async def test_a_folder_that_is_not_there(hub: HubServer, content: bytes, tmp_path: Path) -> None:
     file = await hub_file(hub, content)
     with pytest.raises(DownloadFailed, match="cannot be written: No such file or directory"):
-        await fetch(file, tmp_path / "missing" / "part", IMPATIENT)
+        await fetch(file, tmp_path / "missing" / "part", QUICK)
     assert hub.sent == 0

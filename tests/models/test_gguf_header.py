@@ -3,7 +3,6 @@ import random
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from gguf.constants import GGUFValueType as Type
 from podworker.errors import InvalidModelFile
 from podworker.models.gguf_header import Array, Header, Tensor, read_header, read_strings
 from podworker.models.gguf_types import TENSOR_TYPES, ValueType
+from tests.cost import cost
 from tests.gguf_files.demo import demo_model
 from tests.gguf_files.fields import fields_of
 from tests.gguf_files.tiny import FAMILIES, Entry, array, llama, text
@@ -100,18 +100,12 @@ def large_vocabulary(path: Path, tokens: int) -> Path:
     return model.write(path)
 
 
-def test_a_vocabulary_of_150_000_tokens_takes_50_ms(tmp_path: Path) -> None:
+def test_a_vocabulary_of_150_000_tokens_holds_nobody_up(tmp_path: Path) -> None:
     path = large_vocabulary(tmp_path / "large.gguf", 150_000)
-    assert any(_seconds(path) < 0.05 for _ in range(20))  # other processes share the core's caches
+    assert any(cost(lambda: read_header(path)) < 0.8 for _ in range(20))  # 0.4; other processes share the core's caches
     tokens = read_header(path).metadata["tokenizer.ggml.tokens"]
     assert isinstance(tokens, Array)
     assert tokens.count == 150_000
-
-
-def _seconds(path: Path) -> float:
-    started = time.thread_time()
-    read_header(path)
-    return time.thread_time() - started
 
 
 def test_a_header_longer_than_the_first_read_is_read_in_full(sound: bytes, tmp_path: Path) -> None:
@@ -211,25 +205,30 @@ def _vocabulary(tokens: int, length: int) -> bytes:
     return data + b"".join(struct.pack("<Q", length) + text for text in texts)
 
 
-COST = """
-import sys, time
+VALIDATE = """
+import sys
 from pathlib import Path
 from podworker.errors import InvalidModelFile
 from podworker.models.validator import validate
+from tests.cost import cost
 
-started = time.thread_time()
-try:
-    validate(Path(sys.argv[1]))
-except InvalidModelFile as error:
-    seconds = time.thread_time() - started
-    memory = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
-    print(seconds, memory, error)
+def refuse():
+    try:
+        validate(Path(sys.argv[1]))
+    except InvalidModelFile:
+        return
+    raise AssertionError
+
+price = cost(refuse)
+memory = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(price, memory)
 """
 
 
 def test_hostile_files_cost_neither_time_nor_memory(tmp_path: Path) -> None:
     for name, path in hostile_files(tmp_path).items():
-        done = subprocess.run([sys.executable, "-c", COST, path], capture_output=True, text=True, check=True)
-        seconds, kilobytes, *_ = done.stdout.split()
-        assert float(seconds) < 1, name
+        command = [sys.executable, "-c", VALIDATE, str(path)]
+        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+        price, kilobytes = done.stdout.split()
+        assert float(price) < 20, name  # at most 6, which is a third of a second
         assert float(kilobytes) * 1024 < 200 << 20, name

@@ -34,7 +34,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def settings(tmp_path: Path, hub: HubServer | None = None, **more: Any) -> Settings:  # noqa: ANN401 - any setting
     values = {"model": "org/model", "model_store": tmp_path / "store", "runpod_model_cache": tmp_path / "runpod"}
     return load_settings(
-        **values | more, hf_endpoint=hub.url if hub else "http://127.0.0.1:9", download_patience_seconds=5
+        **values | more, hf_endpoint=hub.url if hub else "http://127.0.0.1:9", download_patience_seconds=60
     )
 
 

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,14 @@ async def slow_hub(gguf: Path) -> AsyncIterator[HubServer]:
         yield hub
 
 
-async def start(hub: HubServer, folder: Path) -> Process:
+async def start(hub: HubServer, folder: Path, lease_seconds: str) -> Process:
     inherited = {k: v for k, v in environment().items() if k.lower() not in Settings.model_fields}
     own = {
         "HF_ENDPOINT": hub.url,
         "HOME": str(folder),
         "MODEL": "org/model",
         "MODEL_STORE": str(folder / "store"),
-        "MODEL_LEASE_SECONDS": "2",
+        "MODEL_LEASE_SECONDS": lease_seconds,
         "RUNPOD_MODEL_CACHE": str(folder / "none"),
         "DOWNLOAD_CONNECTIONS": "2",
     }
@@ -62,15 +62,9 @@ async def answer(worker: Process) -> dict[str, Any]:
     return answered
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - other processes change it, which set no event
-            await asyncio.sleep(0.02)
-
-
 def writer(workers: list[Process], layout: Layout) -> Process:
     (lease,) = layout.leases.iterdir()
-    claim = Contender(lease, 2).look().claim
+    claim = Contender(lease, 1000).look().claim
     assert claim is not None
     return next(worker for worker in workers if worker.pid == claim.owner.pid)
 
@@ -83,8 +77,8 @@ async def check(workers: list[Process], gguf: Path, layout: Layout) -> None:
     assert not [path for path in layout.partial.rglob("*") if path.is_file()]
 
 
-async def test_four_at_once(tmp_path: Path, slow_hub: HubServer, gguf: Path) -> None:
-    workers = [await start(slow_hub, tmp_path) for _ in range(4)]
+async def test_three_at_once(tmp_path: Path, slow_hub: HubServer, gguf: Path) -> None:
+    workers = [await start(slow_hub, tmp_path, "20") for _ in range(3)]
     await check(workers, gguf, Layout(tmp_path / "store"))
     assert slow_hub.sent == gguf.stat().st_size  # noqa: ASYNC240 - small
 
@@ -94,10 +88,14 @@ async def test_the_writer_is_killed_or_frozen(
     tmp_path: Path, slow_hub: HubServer, gguf: Path, number: signal.Signals
 ) -> None:
     layout = Layout(tmp_path / "store")
-    workers = [await start(slow_hub, tmp_path) for _ in range(3)]
-    await until(lambda: slow_hub.sent > SIZE * 0.6)
+    slow_hub.transmission.hold_at(int(SIZE * 0.6))
+    workers = [await start(slow_hub, tmp_path, "10" if number == signal.SIGKILL else "2") for _ in range(2)]
+    async with asyncio.timeout(60):
+        await slow_hub.transmission.wait_for(int(SIZE * 0.55))
     struck = writer(workers, layout)
     struck.send_signal(number)
+    slow_hub.transmission.rate = None
+    await slow_hub.transmission.proceed()
     others = [worker for worker in workers if worker is not struck]
     await check(others, gguf, layout)
     assert slow_hub.sent < 1.3 * SIZE  # not from the beginning

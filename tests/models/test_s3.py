@@ -29,7 +29,7 @@ class S3:
 
     def settings(self, **more: Any) -> Settings:  # noqa: ANN401 - any setting
         key = {"aws_access_key_id": self.key, "aws_secret_access_key": self.secret}
-        return load_settings(**{"aws_endpoint_url": self.url, "download_patience_seconds": 5, **key, **more})
+        return load_settings(**{"aws_endpoint_url": self.url, "download_patience_seconds": 60, **key, **more})
 
 
 @pytest.fixture(scope="module")

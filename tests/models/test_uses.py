@@ -7,11 +7,14 @@ from podworker.models.lease import Claim, decode
 from podworker.models.owner import this_process
 from podworker.models.uses import Activity, Use, UseObserver, last_use
 
-SECONDS = 1.0
+SECONDS = 60.0
+"""After which a user counts as gone: nothing here takes that long."""
+SHORT = 0.5
+"""Where signs of life, or the end of this time, are waited for."""
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -27,7 +30,7 @@ def sequence(folder: Path) -> int:
 def test_a_use_lives_until_it_is_released(tmp_path: Path) -> None:
     observer = UseObserver(tmp_path, SECONDS)
     assert observer.activity("model") is Activity.IDLE
-    use = Use(tmp_path / "model", SECONDS)
+    use = Use(tmp_path / "model", SHORT)
     until(lambda: sequence(tmp_path / "model") > 2)
     assert observer.activity("model") is Activity.BUSY
     use.release()
@@ -36,7 +39,7 @@ def test_a_use_lives_until_it_is_released(tmp_path: Path) -> None:
 
 
 def test_a_use_taken_for_silent_shows_itself_again(tmp_path: Path) -> None:
-    use = Use(tmp_path / "model", SECONDS)
+    use = Use(tmp_path / "model", SHORT)
     (path,) = [path for path in (tmp_path / "model").iterdir() if not path.name.startswith(".")]
     path.unlink()
     until(path.exists)
@@ -56,10 +59,10 @@ def test_a_user_elsewhere_is_unknown_then_busy_or_idle(tmp_path: Path) -> None:
     path = tmp_path / "model" / "token"
     path.parent.mkdir()
     path.write_bytes(claim.encode())
-    observer = UseObserver(tmp_path, SECONDS)
-    assert observer.activity("model") is Activity.UNKNOWN
+    patient, observer = UseObserver(tmp_path, SECONDS), UseObserver(tmp_path, SHORT)
+    assert [patient.activity("model"), observer.activity("model")] == [Activity.UNKNOWN, Activity.UNKNOWN]
     path.write_bytes(dataclasses.replace(claim, sequence=1).encode())
-    assert observer.activity("model") is Activity.BUSY
+    assert patient.activity("model") is Activity.BUSY
     until(lambda: observer.activity("model") is Activity.IDLE)
 
 

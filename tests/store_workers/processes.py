@@ -26,16 +26,23 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 class Workers:
-    """Worker processes on one store."""
+    """Worker processes on one store.
 
-    def __init__(self, root: Path, source: ByteSource) -> None:
+    Args:
+        root: The store's folder.
+        source: What they fetch from.
+        lease_seconds: Long where nobody is frozen: then it does not matter how slow they are.
+    """
+
+    def __init__(self, root: Path, source: ByteSource, lease_seconds: float = SECONDS) -> None:
         self.layout = Layout(root)
         self.source = source
+        self.lease_seconds = lease_seconds
         self.processes: list[subprocess.Popen[str]] = []
 
     def start(self, count: int) -> None:
         url, sha256 = self.source.url, self.source.sha256
-        words = [sys.executable, "-m", "tests.store_workers", str(self.layout.root), str(SECONDS), url]
+        words = [sys.executable, "-m", "tests.store_workers", str(self.layout.root), str(self.lease_seconds), url]
         words += [str(len(self.source.data)), sha256]
         for _ in range(count):
             self.processes.append(
@@ -49,7 +56,7 @@ class Workers:
             "all that it gets for now",
         )
         (lease,) = self.layout.leases.iterdir()
-        claim = Contender(lease, SECONDS).look().claim
+        claim = Contender(lease, self.lease_seconds).look().claim
         assert claim is not None
         return next(process for process in self.processes if process.pid == claim.owner.pid)
 

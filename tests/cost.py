@@ -1,0 +1,24 @@
+"""What code costs, told so that fast, slow and busy machines say the same: in turns of a loop that runs beside it."""
+
+import time
+from collections.abc import Callable
+
+_TURNS = 300_000
+
+
+def cost(call: Callable[[], object]) -> float:
+    """The CPU time that a call takes in this thread, in millions of turns: one takes 0.06 s on a core of 2023."""
+    return _seconds(call) / _seconds(_turn) * _TURNS / 1_000_000
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.thread_time()
+    call()
+    return time.thread_time() - started
+
+
+def _turn() -> int:
+    total = 0
+    for number in range(_TURNS):
+        total += number * number
+    return total
