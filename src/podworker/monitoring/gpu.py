@@ -26,12 +26,6 @@ class GpuMetrics:
         for gpu in self._gpus or ():
             self._read(gpu)
 
-    def close(self) -> None:
-        """Let go of the driver."""
-        if self._nvml is not None:
-            self._nvml.nvmlShutdown()
-        self._nvml, self._gpus = None, []
-
     def _open(self) -> None:
         self._gpus = []
         if not machine.gpus():
