@@ -14,6 +14,9 @@ from podworker.monitoring.job_record import Generation
 _FIGURES = ('"timings":', '"usage":')
 """What an event holds that tells figures. Inside a text the quotation marks would be escaped."""
 
+_GREETINGS = ("event: response.created\n", "event: response.in_progress\n", "event: message_start\n", "event: ping\n")
+_BEFORE_TEXT = ('"prompt_progress":{', '"delta":{"role":"assistant","content":null}')
+
 
 class Usage:
     """Follows the answer to one request, for the record of the job that sent it.
@@ -32,7 +35,7 @@ class Usage:
 
     def event(self, event: str) -> None:
         """Note an event of a stream. Cheap: it comes for each token."""
-        if self.generation.first_token is None:
+        if self.generation.first_token is None and not _comes_before_text(event):
             self.generation.first_token = time.monotonic()
         for figures in _FIGURES:
             if figures in event and event != protocols.DONE:
@@ -64,6 +67,11 @@ def measured(request: EngineRequest, model: str) -> Iterator[Usage]:
         raise
     finally:
         usage.end()
+
+
+def _comes_before_text(event: str) -> bool:
+    """Whether an event of a stream comes before its first token, or may: greetings, and reports on the prompt."""
+    return event.startswith(_GREETINGS) or any(mark in event for mark in _BEFORE_TEXT)
 
 
 def _parts(answer: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - any JSON value
