@@ -239,6 +239,7 @@ async def test_a_worker_that_is_stopped_has_sent_everything(tmp_path: Path) -> N
         subject.process.terminate()
         assert await subject.exit_code() == 0
 
+        assert jobs_counted(receiver) == 2
         roots = {attributes(span.attributes)["faas.invocation_id"]: span for span in receiver.spans() if span.kind > 1}
         assert set(roots) == {good, bad}
         assert told == f"00-{TRACE}-{roots[good].span_id.hex()}-01"
@@ -287,3 +288,21 @@ async def test_a_language_model_tells_its_phases_and_ends_although_the_receiver_
         subject.process.terminate()
         assert await subject.exit_code() == 0
         assert "The last metrics and traces were not sent within 3 s" in subject.output
+
+
+async def test_a_worker_that_cannot_start_says_so(tmp_path: Path) -> None:
+    model = tmp_path / "broken.gguf"
+    model.write_bytes(b"hello, this is no model")
+    async with (
+        otlp_receiver() as receiver,
+        worker(
+            tmp_path,
+            ["-m", "podworker", "serve", "--builtin"],
+            MODEL=str(model),
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        ) as subject,
+    ):
+        assert await subject.exit_code() == 1
+        points = receiver.last_metrics()["podworker.state"].gauge.data_points
+        states = {attributes(point.attributes)["state"] for point in points if point.as_double or point.as_int}
+        assert states == {"failed"}

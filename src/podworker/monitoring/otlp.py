@@ -1,4 +1,4 @@
-"""Metrics and traces on their way to an OTLP receiver. Imported in the thread that sends them: it takes 0.2 s."""
+"""Metrics and traces on their way to an OTLP receiver. Imported in the thread that sends them: it takes a tenth of a second."""
 
 import logging
 import threading

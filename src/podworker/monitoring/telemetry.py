@@ -46,7 +46,7 @@ class Telemetry:
     def _connect(self) -> "OtlpSender | None":
         """In the thread that sends."""
         try:
-            from podworker.monitoring.otlp import OtlpSender  # noqa: PLC0415 - a fifth of a second
+            from podworker.monitoring.otlp import OtlpSender  # noqa: PLC0415 - a tenth of a second
         except ImportError as error:
             logger.warning(
                 "OTEL_EXPORTER_OTLP_ENDPOINT is set, but no metrics or traces are sent: %s is not installed. Install "
