@@ -1,4 +1,4 @@
-"""Metrics and traces on their way to an OTLP receiver. Imported in the thread that sends them: it takes a tenth of a second."""
+"""Metrics and traces on their way to an OTLP receiver. Import it in the thread that sends: that takes 0.1 s."""
 
 import logging
 import threading
