@@ -42,5 +42,10 @@ def test_a_handler_file_runs_as_the_container_would_run_it(tmp_path: Path) -> No
 
 
 def test_settings_become_variables() -> None:
-    assert settings_environment({"slots": "4"}) == {"LOG_FORMAT": "text", "SLOTS": "4"}
-    assert settings_environment({"log_format": "json"}) == {"LOG_FORMAT": "json"}
+    assert settings_environment({"slots": "4"}) == {"LOG_FORMAT": "text", "METRICS": "on", "SLOTS": "4"}
+    assert settings_environment({"log_format": "json"}) == {"LOG_FORMAT": "json", "METRICS": "on"}
+
+
+def test_what_is_set_in_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRICS", "off")
+    assert settings_environment({})["METRICS"] == "off"

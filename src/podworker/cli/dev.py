@@ -9,10 +9,13 @@ from pathlib import Path
 
 import click
 
+from podworker.cli.dev_metrics import merged_metrics
 from podworker.cli.options import chosen_handler, chosen_settings, handler_argument, setting_options
 from podworker.emulator import Emulator
 
 EXIT_NO_WORKER = 1
+LOCAL = {"LOG_FORMAT": "text", "METRICS": "on"}
+"""What workers have here, unless the environment or an option says otherwise."""
 
 
 @click.command(name="dev")
@@ -52,6 +55,7 @@ def command(
         environment=settings_environment(chosen_settings(model, settings)),
         on_log=lambda worker, line: click.echo(f"{click.style(worker, fg='cyan')} │ {line}"),
     )
+    emulator.add_page("/metrics", lambda: merged_metrics(emulator.workers.pids.values()))
     _log_to_terminal()
     try:
         exhausted = asyncio.run(_run(emulator))
@@ -70,11 +74,15 @@ def worker_command(handler: Path | None) -> list[str]:
 
 
 def settings_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings as the environment variables of a worker, whose log is for people unless they ask for another form."""
+    """Settings as the environment variables of a worker: its log is for people, and `/metrics` can be asked for them.
+
+    What is set in the environment already wins.
+    """
     from podworker.configuration import machine  # noqa: PLC0415 - the help of `podworker` imports this module
 
-    log_format = machine.environment().get("LOG_FORMAT", "text")
-    return {"LOG_FORMAT": log_format, **{name.upper(): value for name, value in settings.items()}}
+    inherited = machine.environment()
+    local = {name: inherited.get(name, value) for name, value in LOCAL.items()}
+    return {**local, **{name.upper(): value for name, value in settings.items()}}
 
 
 async def _run(emulator: Emulator) -> bool:

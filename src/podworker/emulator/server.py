@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -93,7 +93,9 @@ class Emulator:
             young_deaths=young_deaths,
         )
         self._worker_keys = {self._worker_key}
-        app = web.Application(middlewares=[answer_refusals, check_access(endpoint, self._worker_keys, api_key)])
+        self._app = app = web.Application(
+            middlewares=[answer_refusals, check_access(endpoint, self._worker_keys, api_key)]
+        )
         for api in (WorkerApi(self.platform), ClientApi(self.platform), OpenAIApi(self.platform)):
             app.add_routes(api.routes())
         # handler_cancellation: who hangs up must not be handed a job, and an OpenAI client's job is cancelled.
@@ -132,6 +134,14 @@ class Emulator:
             "RUNPOD_SKIP_GPU_CHECK": "true",
             "PYTHONUNBUFFERED": "1",
         }
+
+    def add_page(self, path: str, answer: Callable[[], Awaitable[web.Response]]) -> None:
+        """Answer GET at one more path, such as `/metrics`. Only before `start`."""
+
+        async def page(_: web.Request) -> web.Response:
+            return await answer()
+
+        self._app.add_routes([web.get(path, page)])
 
     async def start(self) -> None:
         """Listen, then start the workers.
