@@ -102,6 +102,18 @@ def test_the_sdk_internals_that_we_read() -> None:
         assert detail in polling, CHANGED  # gateway/queue, gateway/backoff count on it
 
 
+def test_the_sdks_log_goes_through_one_method() -> None:
+    """gateway/sdk_log replaces it, perhaps in this process already: so its source is read."""
+    from runpod.serverless.modules import rp_logger  # noqa: PLC0415
+
+    source = inspect.getsource(rp_logger)
+    assert 'def log(self, message, message_level="INFO", job_id=None):' in source, CHANGED
+    assert source.count("print(") == 2, CHANGED  # both in `log`
+    for level in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR"):
+        assert f'self.log(message, "{level}", request_id)' in source, CHANGED
+    assert rp_logger.RunPodLogger.level in rp_logger.LOG_LEVELS, CHANGED
+
+
 def test_the_sdk_pings_the_jobs_that_are_in_its_progress() -> None:
     from runpod.serverless.modules.worker_state import JobsProgress, PingJobMirror  # noqa: PLC0415
 

@@ -5,6 +5,7 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
+from podworker.errors import WorkerError
 from podworker.monitoring import job_record
 from podworker.monitoring.redaction import plain, redact
 from podworker.monitoring.tracebacks import frames
@@ -60,11 +61,10 @@ def entry_of(record: logging.LogRecord, *, content: bool = False) -> Entry:
 def error_of(record: logging.LogRecord) -> dict[str, str] | None:
     """The code and the type of the error that a record tells: its `error`, or the exception that it was logged with."""
     error = getattr(record, "error", None) or (record.exc_info[1] if record.exc_info else None)
-    if isinstance(error, dict):
-        code, kind = error.get("code"), error.get("type")
-    else:
-        code, kind = getattr(error, "error_code", None), getattr(error, "type", None)
-    return {"code": redact(str(code)), "type": redact(str(kind))} if code and kind else None
+    if isinstance(error, WorkerError):
+        code, kind = job_record.names_of(error)
+        return {"code": redact(code), "type": redact(kind)}
+    return plain(error) if isinstance(error, dict) else None
 
 
 def _is_ours(name: str) -> bool:

@@ -1,5 +1,6 @@
 """What is measured of one job, written once: the log, the metrics and the traces all read it."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,17 @@ from enum import StrEnum
 
 from podworker.errors import WorkerError
 from podworker.monitoring.traceparent import Traceparent
+
+_NAME = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+
+
+def names_of(error: WorkerError) -> tuple[str, str]:
+    """The code and the type of an error, for the log and for metrics.
+
+    A handler may give any text as a code: one that is no name, and so may quote what a client sent, is not told.
+    """
+    code = error.error_code if _NAME.fullmatch(error.error_code) else type(error).code
+    return code, error.type if _NAME.fullmatch(error.type) else type(error).type
 
 
 class Outcome(StrEnum):
@@ -29,7 +41,7 @@ class Generation:
     streamed: bool = False
     started: float = field(default_factory=time.monotonic)
     first_token: float | None = None
-    """When the first piece of the answer came; None if none came, or if the answer came whole."""
+    """When the engine sent the first piece of its answer; None if none came, or if it sent the answer whole."""
     finished: float | None = None
     prompt_tokens: int = 0
     """All of the prompt, those from the cache among them."""
@@ -77,8 +89,7 @@ class JobRecord:
     def end(self, error: WorkerError | None) -> None:
         """Note how it ended; a later end counts more, such as that of its delivery."""
         self.outcome = Outcome.COMPLETED if error is None else Outcome.FAILED
-        self.error_code = error.error_code if error else None
-        self.error_type = error.type if error else None
+        self.error_code, self.error_type = names_of(error) if error else (None, None)
 
 
 arrival_observers: list[Callable[[JobRecord], None]] = []

@@ -25,57 +25,56 @@ class LineHandler(logging.StreamHandler[TextIO]):
         """Write a record, unless it is held back."""
         try:
             self._write_ended()
-            error = error_of(record)
-            if self._repeats.admits(record, error["code"] if error else None):
-                self._write(record)
-            elif self._timer is None:
-                self._timer = threading.Timer(WINDOW_SECONDS, self._window_over)
-                self._timer.daemon = True
-                self._timer.start()
+            self._write_or_hold(record)
         except Exception:  # noqa: BLE001 - anybody's __str__ is called; a log line never harms who wrote it
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Say that a record cannot be written. `logging` itself would print it, with all that it quotes."""
-        where = f"{record.filename}:{record.lineno}"
+        told = f"A log line cannot be written. Look at its arguments in {record.filename}, line {record.lineno}."
+        level = {"levelno": logging.WARNING, "levelname": "WARNING"}
         try:
-            self._write(
-                logging.makeLogRecord(
-                    {
-                        "name": __name__,
-                        "levelno": logging.WARNING,
-                        "levelname": "WARNING",
-                        "msg": "A log line cannot be written. Look at its arguments in %s.",
-                        "args": (where,),
-                    }
-                )
-            )
+            self._write_or_hold(logging.makeLogRecord({"name": __name__, "msg": "%s", "args": (told,), **level}))
         except Exception:  # noqa: BLE001 - the stream is gone, and there is nobody to tell
             return
 
     def close(self) -> None:
         """Write how many lines are held back, at the end of the process."""
-        with self.lock or threading.RLock():
+        self.acquire()
+        try:
             if self._timer is not None:
                 self._timer.cancel()
-                self._timer = None
-            try:
-                self._write_ended(at_exit=True)
-            except Exception:  # noqa: BLE001 - as in handleError
-                self._repeats = Repeats()
+            self._write_ended(at_exit=True)
+        except Exception:  # noqa: BLE001, S110 - as in handleError
+            pass
+        finally:
+            self.release()
         super().close()
 
     def _window_over(self) -> None:
-        with self.lock or threading.RLock():
+        self.acquire()
+        try:
             self._timer = None
-            try:
-                self._write_ended()
-            except Exception:  # noqa: BLE001 - as in handleError
-                return
+            self._write_ended()
             if self._repeats.holding:
-                self._timer = threading.Timer(WINDOW_SECONDS, self._window_over)
-                self._timer.daemon = True
-                self._timer.start()
+                self._wait()
+        except Exception:  # noqa: BLE001, S110 - as in handleError
+            pass
+        finally:
+            self.release()
+
+    def _write_or_hold(self, record: logging.LogRecord) -> None:
+        error = error_of(record)
+        if self._repeats.admits(record, error.get("code") if error else None):
+            self._write(record)
+        elif self._timer is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Write what is held back in time, also where no other line comes."""
+        self._timer = threading.Timer(WINDOW_SECONDS, self._window_over)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _write_ended(self, *, at_exit: bool = False) -> None:
         for summary in self._repeats.ended(at_exit=at_exit):

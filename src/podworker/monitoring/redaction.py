@@ -93,6 +93,7 @@ def redacted(error: "E") -> "E":
     """The error itself, without secrets in what a client reads of it."""
     error.message = redact(error.message)
     error.args = (error.message, *error.args[1:])
+    error.error_code, error.type = redact(error.error_code), redact(error.type)
     if error.param is not None:
         error.param = redact(error.param)
     return error

@@ -1,0 +1,110 @@
+"""A handler that does all that it can to give secrets away, but for printing them. `soak` runs it as a worker."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import podworker
+
+KNOWN = ("API_KEYS", "HF_TOKEN", "BUCKET_SECRET_ACCESS_KEY", "RUNPOD_SECRET_SOAK", "DATABASE_PASSWORD", "PRIVATE_KEY")
+
+log = logging.getLogger("users.own")
+log.setLevel(logging.DEBUG)
+
+
+class OddError(Exception):
+    """A user's own."""
+
+
+def own() -> str:
+    """The secrets of this worker."""
+    return " ".join(os.environ[name] for name in KNOWN)
+
+
+def fails(text: str) -> None:
+    """Fail."""
+    raise OddError(text)
+
+
+def raises(text: str) -> None:
+    """Fail, because of a failure."""
+    try:
+        fails(text)
+    except OddError as error:
+        raise ValueError(f"{text} at https://me:{os.environ['DATABASE_PASSWORD']}@host/") from error
+
+
+def returns_an_error(text: str) -> object:
+    """As RunPod's handlers do."""
+    return {"error": {"message": text, "code": text[:60], "param": text, "type": text}}
+
+
+def raises_ours(text: str) -> None:
+    """With all that an error of ours may say."""
+    raise podworker.InvalidInput(text, param=text, code=text)
+
+
+def returns_what_cannot_be_posted(text: str) -> object:
+    """The error names the place."""
+    return {text: {text: object()}}
+
+
+def exits(text: str) -> None:
+    """By the text, which Python would print."""
+    raise SystemExit(text)
+
+
+WAYS: tuple[Callable[[str], object], ...] = (
+    raises,
+    returns_an_error,
+    raises_ours,
+    returns_what_cannot_be_posted,
+    exits,
+    len,
+)
+
+
+async def streamed(text: str) -> AsyncIterator[object]:
+    """Fail in the middle."""
+    yield 1
+    raises(text)
+
+
+def logs(job: podworker.Job, secret: str) -> None:
+    """Log secrets in all the ways that there are."""
+    own_log: Any = job.log
+    for logger in (own_log, log):
+        logger.info("%s %s", secret, own())
+        logger.warning("Number %d", secret)  # which fails
+        logger.info("All", extra={"fields": {secret: [own(), {"a": secret}]}, "job": secret})
+        try:
+            raises(f"{secret} {own()}")
+        except ValueError:
+            logger.info("It failed: %r", {"environment": own()}, exc_info=True)  # all of them, and no error: repeats
+            logger.exception("It failed: %r", {"environment": own()})
+    logging.getLogger("asyncio").error("x\n%s", secret)
+
+
+async def lost(text: str) -> None:
+    """Fail where nobody looks: asyncio logs it."""
+    raises(text)
+
+
+class Handler(podworker.Handler):
+    """Gives secrets away."""
+
+    concurrency = 4
+
+    async def run(self, job: podworker.Job) -> object:
+        """Log, then end by the way that the input says. The prompt is only told to the client."""
+        logs(job, job.input["secret"])
+        asyncio.create_task(lost(job.input["prompt"]))  # noqa: RUF006 - nobody is to look at it
+        text = f"{job.input['prompt']} {job.input['secret']} {own()}"
+        way = job.input["number"] % (len(WAYS) + 1)
+        return podworker.Stream(streamed(text)) if way == len(WAYS) else WAYS[way](text)
+
+
+if __name__ == "__main__":
+    podworker.serve(Handler())
