@@ -28,6 +28,8 @@ HEADERS = f"Authorization=Bearer%20{SECRET},x-scope=mine"
 def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(job_record, "observers", [observe_job])
     monkeypatch.setattr(job_record, "arrival_observers", [])
+    monkeypatch.setattr(telemetry, "END_SECONDS", 60)  # for slow machines
+    monkeypatch.setattr("podworker.monitoring.otlp.PATIENCE_SECONDS", 60)
     metrics.REGISTRY.start()
     yield
     metrics.REGISTRY.stop()
@@ -125,7 +127,6 @@ async def test_a_receiver_that_fails_is_told_of_once(
 ) -> None:
     monkeypatch.setattr(push, "PAUSE_SECONDS", 0)
     monkeypatch.setattr("podworker.monitoring.otlp.PATIENCE_SECONDS", 0.5)
-    monkeypatch.setattr(telemetry, "END_SECONDS", 60)
     async with otlp_receiver(fault) as receiver, sending(receiver.url, otel_exporter_otlp_headers=HEADERS):
         for posts in (1, 3, 5):
             run_job()
@@ -205,11 +206,15 @@ def test_without_a_receiver_nothing_is_done() -> None:
     telemetry.stop()
 
 
-HANDLER = """
+PATIENT = """
 import podworker
+from podworker.monitoring import telemetry
 
+telemetry.END_SECONDS = 60  # for slow machines
+"""
+HANDLER = f"""{PATIENT}
 def handler(input: dict[str, str], job: podworker.Job):
-    if input.get("fail"):
+    if "fail" in input:
         raise podworker.WorkerError("It broke: " + input["text"], code="broken")
     return job.traceparent
 
@@ -291,13 +296,14 @@ async def test_a_language_model_tells_its_phases_and_ends_although_the_receiver_
 
 
 async def test_a_worker_that_cannot_start_says_so(tmp_path: Path) -> None:
+    (tmp_path / "handler.py").write_text(f"{PATIENT}\npodworker.serve()\n")
     model = tmp_path / "broken.gguf"
     model.write_bytes(b"hello, this is no model")
     async with (
         otlp_receiver() as receiver,
         worker(
             tmp_path,
-            ["-m", "podworker", "serve", "--builtin"],
+            ["handler.py"],
             MODEL=str(model),
             OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
         ) as subject,
