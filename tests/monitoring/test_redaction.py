@@ -98,8 +98,16 @@ def test_secrets_of_settings() -> None:
 
 
 def test_secrets_of_an_environment() -> None:
-    secret = ["RUNPOD_SECRET_x", "RUNPOD_AI_API_KEY", "HF_TOKEN", "AWS_ACCESS_KEY_ID", "PGPASSWORD", "my_secret"]
-    plain = ["MAX_TOKENS_LIMIT", "TOKENIZERS_PARALLELISM", "KEYBOARD", "SSH_KEY_PATH", "PATH", "HOME"]
+    secret = [
+        "RUNPOD_SECRET_x",
+        "RUNPOD_AI_API_KEY",
+        "HF_TOKEN",
+        "AWS_ACCESS_KEY_ID",
+        "PGPASSWORD",
+        "MYSQL_PWD",
+        "my_secret",
+    ]
+    plain = ["MAX_TOKENS_LIMIT", "TOKENIZERS_PARALLELISM", "KEYBOARD", "SSH_KEY_PATH", "PWD", "OLDPWD", "PATH", "HOME"]
     found = list(secrets_of_environment({name: name for name in (*secret, *plain)}))
     assert found == secret
 

@@ -8,6 +8,7 @@ redact, then shorten.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
@@ -24,26 +25,32 @@ LONGEST = 4096
 """Characters of a secret that are looked for: a private key has about 3,200."""
 
 _SECRET_PARTS = re.compile(
-    r"(?:KEYS?|TOKEN|SECRETS?|PASSWORDS?|PASSWD|PWD|PASSPHRASE|CREDENTIALS?|ACCESS_KEY_ID)(?:_|$)", re.IGNORECASE
+    r"(?:KEYS?|TOKEN|SECRETS?|PASSWORDS?|PASSWD|_PWD|PASSPHRASE|CREDENTIALS?)(?:_|$)", re.IGNORECASE
 )
+"""In the names of variables. PWD alone is the current folder."""
 _PLACES = re.compile(r"_(?:FILE|PATH|DIR|FOLDER|URL|URI|ENDPOINT)$", re.IGNORECASE)
 _PROMPTS = "warm_prompts"
 
 _QUOTE = r"""\\*["']"""
 _NAMES = r"signature|credential|token|secret|password|passwd|api[-_]?key|access[-_]?key(?:[-_]?id)?"
-_SHAPES = re.compile(
-    rf"""
+_SHAPES = rf"""
     (bearer\s+) [\w.~+/=-]{{6,}}
   | (authorization(?:{_QUOTE})?\s*[:=]\s*(?:{_QUOTE})?(?:(?:bearer|basic|digest|token)\s+)?+) [\w.~+/=-]{{6,}}
   | ((?:{_NAMES}|\bsig|[?&]key)=(?:{_QUOTE})?) [^\s&"'<>\\]+  # signed links, and others with a key in them
   | ((?:{_NAMES}){_QUOTE}\s*[:=]\s*{_QUOTE}) [^"'\\]+  # members of objects
   | (://) (?: [^\s/?\#"'<>]{{1,256}}  # user:password@host
             | [^\s/:@"'<>]{{0,256}}:(?!\d{{1,5}}[/?\#])[^\s@"'<>]{{1,256}} ) (?=@)
-  | \b(?: (?:hf|rpa)_[a-z0-9]{{16,}} | sk-[\w-]{{16,}} | gh[a-z]_[a-z0-9]{{20,}} | (?:akia|asia)[a-z0-9]{{16}}
+  | \b(?: (?:hf|rpa)_[a-z0-9]{{16,}} | sk-[\w-]{{16,}} | gh[pousr]_[a-z0-9]{{20,}} | (?:akia|asia)[a-z0-9]{{16}}
         | eyj[\w-]{{10,}}\.[\w-]{{10,}}\.[\w-]* )
-    """,
-    re.IGNORECASE | re.VERBOSE,
+    """
+
+_BEGINNINGS = (
+    *("://", "bearer", "authorization", "hf_", "rpa_", "sk-", "akia", "asia", "eyj"),
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
 )
+_NAMED = ("signature", "credential", "token", "secret", "passw", "key", "sig")
+"""One of these stands in whatever `_SHAPES` finds; of the second, beside one of `=`, `"` and `'`. To look for texts is
+forty times as fast as to search by the pattern, and most lines hold none."""
 
 
 class Redactor:
@@ -59,17 +66,16 @@ class Redactor:
         if forms <= self._values:
             return
         self._values |= forms
-        longest_first = sorted(
-            self._values, key=len, reverse=True
-        )  # else what another begins with would leave the rest
+        # Where one begins with another, the shorter one would leave the rest.
+        longest_first = sorted(self._values, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first)))
 
     def redact(self, text: str) -> str:
         """The text without secrets."""
         # Before the shapes: a part of a known secret may look like the end of one.
-        if self._known is not None:
+        if self._known is not None and any(value in text for value in self._values):
             text = self._known.sub(MASK, text)
-        return _SHAPES.sub(_masked, text)
+        return _shapes().sub(_masked, text) if _may_hold_one(text.lower()) else text
 
 
 _redactor = Redactor()
@@ -140,6 +146,18 @@ def _forms(secret: str) -> Iterator[str]:
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     if "\n" in secret:
         yield from (line for part in secret.splitlines() if len(line := part.strip()) >= 2 * SHORTEST)
+
+
+@cache
+def _shapes() -> re.Pattern[str]:
+    """Compiled when first needed: that takes milliseconds, of which the cold start need not have all."""
+    return re.compile(_SHAPES, re.IGNORECASE | re.VERBOSE)
+
+
+def _may_hold_one(lower: str) -> bool:
+    if any(beginning in lower for beginning in _BEGINNINGS):
+        return True
+    return ("=" in lower or '"' in lower or "'" in lower) and any(name in lower for name in _NAMED)
 
 
 def _masked(found: re.Match[str]) -> str:
