@@ -51,7 +51,7 @@ def test_the_commands_exist() -> None:
     commands = {line[1] for line in words if line and line[0] == "podworker"}
 
     assert scripts == {"scripts/demo", "scripts/test"}
-    assert commands == {"dev", "call", "chat"}
+    assert commands == {"dev", "call", "chat", "deploy", "doctor"}
     for script in scripts:
         assert os.access(ROOT / script, os.X_OK)
     for command in commands:
