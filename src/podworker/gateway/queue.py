@@ -228,6 +228,7 @@ async def _deliver(delivery: Delivery, result: Result) -> WorkerError | None:
             result = Result(error=error, streamed=result.streamed)
             await delivery.result(result.to_json(), streamed=result.streamed)
     except DeliveryFailed as error:
-        logger.error("The result is lost: %s", error.message)  # noqa: TRY400 - the traceback says nothing more
+        # Without its traceback, which says nothing more.
+        logger.error("The result is lost: %s", error.message, extra={"error": error})  # noqa: TRY400
         return error
     return result.error

@@ -293,7 +293,7 @@ class Engine:
                 f"The engine crashed {self._budget}; last: {process.failure()}. The worker gives up. "
                 "ENGINE_RESTARTS sets how often it starts the engine again."
             )
-        logger.error("The engine crashed (%s) and is started again", process.failure())
+        logger.error("The engine crashed (%s) and is started again", process.failure(), extra={"error": crashed()})
         metrics.ENGINE_RESTARTS.add(1)
 
     def _give_up(self) -> None:
