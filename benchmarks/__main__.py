@@ -17,6 +17,7 @@ BENCHMARKS = {
     "queue": "jobs a second through podworker's loop and the stock SDK's, against the ideal",
     "stream": "token rate of a stream over a slow link, against a fast one",
     "coldstart": "process start to the first job taken: podworker against the stock SDK",
+    "telemetry": "tokens and jobs a second with metrics, against those without; what metrics add to the imports",
     "models": "downloads against hf and curl; headers against the gguf package; warm starts against hashing",
 }
 

@@ -40,16 +40,16 @@ async def _measure() -> tuple[list[float], list[float]]:
         Emulator(port=0, command=command, environment={"SLOTS": str(STREAMS)}) as emulator,
         AsyncOpenAI(base_url=emulator.openai_url, api_key="unused", timeout=300, max_retries=0) as client,
     ):
-        await _rate(client, 1)  # loads the model and warms every layer
+        await rate(client, 1)  # loads the model and warms every layer
         alone, together = [], []
         with click.progressbar(range(ROUNDS), label="rounds", file=sys.stderr) as rounds:
             for _ in rounds:
-                alone.append(await _rate(client, 1))
-                together.append(await _rate(client, STREAMS))
+                alone.append(await rate(client, 1))
+                together.append(await rate(client, STREAMS))
     return alone, together
 
 
-async def _rate(client: AsyncOpenAI, streams: int) -> float:
+async def rate(client: AsyncOpenAI, streams: int) -> float:
     """Tokens a second of that many streams in all, from the first request to the last token."""
     began = time.perf_counter()
     tokens = await asyncio.gather(*(_stream(client, seed) for seed in range(streams)))

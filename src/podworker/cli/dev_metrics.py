@@ -13,14 +13,19 @@ REQUEST = b"GET /metrics HTTP/1.0\r\n\r\n"
 
 async def merged_metrics(pids: Iterable[int]) -> web.Response:
     """Ask the workers with these process ids. One that does not answer, such as plain RunPod code, is left out."""
-    paths = await asyncio.to_thread(_sockets, frozenset(pids))
-    texts = await asyncio.gather(*(_asked(path) for path in paths))
+    texts = await each_metrics(pids)
     try:
         body = await asyncio.to_thread(_merged, texts)
     except ImportError:
         missing = '/metrics needs the package prometheus-client. Install it with pip install "podworker[metrics]".'
         return web.Response(status=501, text=f"{missing}\n")
     return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+async def each_metrics(pids: Iterable[int]) -> list[str]:
+    """What each of these workers answers; an empty text if it does not."""
+    paths = await asyncio.to_thread(_sockets, frozenset(pids))
+    return await asyncio.gather(*(_asked(path) for path in paths))
 
 
 def _sockets(pids: frozenset[int]) -> list[Path]:

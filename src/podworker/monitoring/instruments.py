@@ -177,6 +177,8 @@ class Instrument:
         return MappingProxyType({attribute: value for attribute, value in named if value})
 
     def _key(self, attributes: dict[str, str]) -> tuple[str, ...]:
+        if tuple(attributes) == self._keywords:  # in the order of their declaration, as nearly all come
+            return tuple(attributes.values())
         if len(attributes) != len(self._keywords):
             raise TypeError(f"{self.name} has the attributes {self._keywords}, not {tuple(attributes)}")
         return tuple([attributes[keyword] for keyword in self._keywords])

@@ -1,5 +1,6 @@
 """What the worker as a whole measures: on or off, its state, its jobs, its memory, its cold start."""
 
+import functools
 import importlib.metadata
 import os
 
@@ -54,7 +55,7 @@ def collect() -> None:
     JOBS_RUNNING.set(worker.running)
     JOBS_CONCURRENCY.set(worker.concurrency)
     INFO.clear()
-    INFO.set(1, version=importlib.metadata.version("podworker"), model=worker.model or "")
+    INFO.set(1, version=_version(), model=worker.model or "")
     resident = resident_bytes(os.getpid())
     if resident is not None:
         MEMORY.set(resident, podworker_process="worker")
@@ -63,3 +64,8 @@ def collect() -> None:
     ready = phases.ready_seconds()
     if ready is not None:
         COLD_START.set(ready, phase=READY)
+
+
+@functools.cache
+def _version() -> str:
+    return importlib.metadata.version("podworker")
