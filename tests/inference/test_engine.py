@@ -357,7 +357,7 @@ async def test_an_engine_program_gets_the_same_options(tmp_path: Path) -> None:
     assert arguments[arguments.index("--model") + 1] == str(DEMO)
     assert arguments[arguments.index("--ctx-size") + 1] == "512"
     assert arguments[arguments.index("--parallel") + 1] == "2"
-    assert {"--no-ui", "--no-slots", "--offline", "--check-tensors", "--no-kv-unified"} < set(arguments)
+    assert {"--no-ui", "--slots", "--offline", "--check-tensors", "--no-kv-unified"} < set(arguments)
 
 
 async def test_an_engine_program_that_cannot_run(tmp_path: Path) -> None:
