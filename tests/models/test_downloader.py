@@ -10,6 +10,7 @@ from podworker.models.journal import journal_path
 from podworker.models.progress import Progress
 from podworker.models.reference import parse_reference
 from podworker.models.remote import list_remote
+from podworker.monitoring import metrics
 from tests.hub_server import TOKEN, HubServer, Kind
 from tests.models.fetching import QUICK, fetch, hub_file, hub_settings
 
@@ -206,3 +207,14 @@ async def test_a_folder_that_is_not_there(hub: HubServer, content: bytes, tmp_pa
     with pytest.raises(DownloadFailed, match="cannot be written: No such file or directory"):
         await fetch(file, tmp_path / "missing" / "part", QUICK)
     assert hub.sent == 0
+
+
+async def test_what_is_fetched_is_counted_once(hub: HubServer, content: bytes, tmp_path: Path) -> None:
+    file = await hub_file(hub, content)
+    metrics.REGISTRY.start()
+    hub.fail(Kind.DROP, after=100_000, times=5)
+    await fetch(file, tmp_path / "part")
+    found = {metric.name: metric.points for metric in metrics.REGISTRY.snapshot().metrics}
+    metrics.REGISTRY.stop()
+    assert found["podworker.download.bytes"][0].value == len(content)
+    assert "podworker.download.rate" in found
