@@ -1,8 +1,15 @@
+import gc
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
+
+from tests.gguf_files.tiny import long_winded
+
+# A fifth of the time that it takes to collect the tests went to looking for garbage, of which they make little.
+gc.set_threshold(100_000, 50, 100)
 
 # The same examples each time: the soaks look for new ones. No time limits for one example: machines stall.
 hypothesis.settings.register_profile(
@@ -38,3 +45,9 @@ def nothing_blocks() -> Iterator[None]:
             for file, names in MAY_BLOCK.items():
                 function.can_block_in(file, names)
         yield
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """See `long_winded`."""
+    return long_winded().write(tmp_path_factory.mktemp("tiny") / "tiny.gguf")

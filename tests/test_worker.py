@@ -7,10 +7,12 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from tests.gguf_files.tiny import ENDLESS, LONG_CONTEXT
 from tests.worker_process import Worker, worker
 
 HANDLER = """
@@ -34,7 +36,37 @@ def handler(tmp_path: Path) -> list[str]:
     return ["handler.py"]
 
 
-SMALL = {"CONTEXT_LENGTH": "256", "THREADS": "1"}
+LONG: dict[str, Any] = {"prompt": "Once", "max_tokens": ENDLESS, "ignore_eos": True, "stream": True}
+
+
+@pytest.fixture
+def small(tiny_model: Path) -> dict[str, str]:
+    """Settings for a tiny model."""
+    return {"MODEL": str(tiny_model), "CONTEXT_LENGTH": str(LONG_CONTEXT), "THREADS": "1"}
+
+
+class Gate:
+    """What engines wait at before they load anything, while it is closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._bar = folder / "bar"
+        wait = f"while os.path.exists({str(self._bar)!r}): time.sleep(0.01)"
+        code = f'import os, sys, time\nif "podworker.inference.engine_main" in sys.orig_argv:\n    {wait}\n'
+        (folder / "sitecustomize.py").write_text(code)
+        self.environment = {"PYTHONPATH": str(folder)}
+
+    def close(self) -> None:
+        self._bar.touch()
+
+    def open(self) -> None:
+        self._bar.unlink()
+
+
+@pytest.fixture
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
+    return Gate(tmp_path_factory.mktemp("gate"))
+
+
 BUILT_IN = ["-m", "podworker", "serve", "--builtin"]
 
 
@@ -64,8 +96,9 @@ async def test_an_idle_worker_stops_at_once(tmp_path: Path, handler: list[str]) 
         assert await subject.exit_code() == 0
 
 
-async def test_a_worker_can_be_stopped_while_it_loads(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN) as subject:
+async def test_a_worker_can_be_stopped_while_it_loads(tmp_path: Path, small: dict[str, str], gate: Gate) -> None:
+    gate.close()
+    async with worker(tmp_path, BUILT_IN, **small, **gate.environment) as subject:
         await subject.printed("Loading ")
         subject.process.terminate()
 
@@ -86,8 +119,8 @@ async def test_a_job_that_outlasts_the_drain_time_fails_clearly(tmp_path: Path, 
         assert error["retryable"] is True
 
 
-async def test_the_children_of_a_killed_worker_die_with_it(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN, SLOTS="1", **SMALL) as subject:
+async def test_the_children_of_a_killed_worker_die_with_it(tmp_path: Path, small: dict[str, str]) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="1", **small) as subject:
         await subject.ready()
         children = psutil.Process(subject.process.pid).children(recursive=True)
         assert len(children) == 2, "the engine and the SDK's heartbeat"
@@ -96,11 +129,11 @@ async def test_the_children_of_a_killed_worker_die_with_it(tmp_path: Path) -> No
         await subject.exit_code()
 
 
-async def test_a_language_model_worker_is_stopped_in_mid_stream(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN, SLOTS="2", **SMALL) as subject:
+async def test_a_language_model_worker_is_stopped_in_mid_stream(tmp_path: Path, small: dict[str, str]) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="2", **small) as subject:
         await subject.ready()
-        job = await subject.run({"prompt": "Once upon a time", "max_tokens": 100, "ignore_eos": True, "stream": True})
-        await subject.until(job, "IN_PROGRESS")
+        job = await subject.run({**LONG, "max_tokens": 1000})
+        await subject.streams(job)
         subject.process.terminate()
 
         assert await subject.exit_code() == 0
@@ -117,9 +150,6 @@ async def test_a_broken_model_ends_the_worker_with_the_reason(tmp_path: Path) ->
         assert "Traceback" not in subject.output
         assert subject.emulator.platform.registry.workers["w1"].unhealthy, "RunPod is told"
         assert os.listdir(tmp_path) == ["broken.gguf"]
-
-
-LONG = {"prompt": "Once upon a time", "max_tokens": 200, "ignore_eos": True}
 
 
 def engine_of(subject: Worker) -> psutil.Process:
@@ -142,15 +172,17 @@ async def failure_of(subject: Worker, job: str) -> str:
     return str(json.loads(str((await subject.until(job, "FAILED"))["error"]))["code"])
 
 
-async def test_an_engine_that_crashes_too_often_ends_the_worker(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN, SLOTS="2", ENGINE_RESTARTS="1", **SMALL) as subject:
+async def test_an_engine_that_crashes_too_often_ends_the_worker(
+    tmp_path: Path, small: dict[str, str], gate: Gate
+) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="2", ENGINE_RESTARTS="1", **small, **gate.environment) as subject:
         await subject.ready()
         running = await subject.run(LONG)
-        await subject.until(running, "IN_PROGRESS")
+        await subject.streams(running)
         first = engine_of(subject)
+        gate.close()
         first.kill()
         second = await next_engine(subject, first)
-        second.suspend()
         waiting = await subject.run(LONG)
         await subject.until(waiting, "IN_PROGRESS")
         second.kill()
@@ -162,11 +194,11 @@ async def test_an_engine_that_crashes_too_often_ends_the_worker(tmp_path: Path) 
         assert subject.emulator.platform.registry.workers["w1"].unhealthy, "RunPod is told"
 
 
-async def test_a_stuck_engine_does_not_hold_up_the_end_of_the_worker(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN, SLOTS="1", DRAIN_SECONDS="0.1", **SMALL) as subject:
+async def test_a_stuck_engine_does_not_hold_up_the_end_of_the_worker(tmp_path: Path, small: dict[str, str]) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="1", DRAIN_SECONDS="0.1", **small) as subject:
         await subject.ready()
         job = await subject.run(LONG)
-        await subject.until(job, "IN_PROGRESS")
+        await subject.streams(job)
         engine_of(subject).suspend()
         subject.process.terminate()
 
@@ -174,32 +206,33 @@ async def test_a_stuck_engine_does_not_hold_up_the_end_of_the_worker(tmp_path: P
         assert await failure_of(subject, job) == "worker_stopping"
 
 
-async def test_an_engine_that_crashes_while_the_worker_stops_is_started_again(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN, SLOTS="2", **SMALL) as subject:
+async def test_an_engine_that_crashes_while_the_worker_stops_is_started_again(
+    tmp_path: Path, small: dict[str, str], gate: Gate
+) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="2", **small, **gate.environment) as subject:
         await subject.ready()
         running = await subject.run(LONG)
-        await subject.until(running, "IN_PROGRESS")
-        first = engine_of(subject)
-        first.kill()
-        second = await next_engine(subject, first)
-        second.suspend()
+        await subject.streams(running)
+        gate.close()
+        engine_of(subject).kill()
+        await subject.printed("is started again")
         waiting = await subject.run({"prompt": "Once", "max_tokens": 4})
         await subject.until(waiting, "IN_PROGRESS")
         subject.process.terminate()
         await subject.printed("running jobs have")
-        second.resume()
+        gate.open()
 
         assert await subject.exit_code() == 0
         assert await failure_of(subject, running) == "engine_crashed"
         assert (await subject.status(waiting))["status"] == "COMPLETED"
 
 
-async def test_prompts_and_answers_stay_out_of_the_log(tmp_path: Path) -> None:
-    async with worker(tmp_path, BUILT_IN, SLOTS="1", LOG_LEVEL="debug", **SMALL) as subject:
+async def test_prompts_and_answers_stay_out_of_the_log(tmp_path: Path, small: dict[str, str]) -> None:
+    async with worker(tmp_path, BUILT_IN, SLOTS="1", LOG_LEVEL="debug", **small) as subject:
         await subject.ready()
         good = await subject.run({"prompt": "The password is swordfish. Repeat: The password is", "max_tokens": 8})
         bad = await subject.run({"prompt": "The password is swordfish", "max_tokens": "swordfish"})
-        too_long = await subject.run({"prompt": "swordfish " * 500})
+        too_long = await subject.run({"prompt": "swordfish " * 2000})
         await subject.until(good, "COMPLETED")
         await subject.until(bad, "FAILED")
         await subject.until(too_long, "FAILED")

@@ -74,6 +74,12 @@ class Worker:
         async with self._session.get(f"{self.emulator.base_url}/stream/{job_id}") as answer:
             return [item["output"] for item in (await answer.json())["stream"]]
 
+    async def streams(self, job_id: str) -> None:
+        """Wait until a stream has begun: its handler is at work, which a job in progress does not tell."""
+        job = self.emulator.platform.jobs[job_id]
+        async with asyncio.timeout(SECONDS):
+            await job.news.wait_until(lambda: bool(job.chunks))
+
     async def until(self, job_id: str, state: str, seconds: float = SECONDS) -> dict[str, object]:
         """Poll until the job has this state. IN_PROGRESS is seen only of a job that takes long."""
         async with asyncio.timeout(seconds):

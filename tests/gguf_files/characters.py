@@ -1,6 +1,6 @@
 """Scripted models with a character."""
 
-from tests.gguf_files.scripted import FILL_IN, Script, scripted
+from tests.gguf_files.scripted import END, FILL_IN, Script, scripted
 from tests.gguf_files.tiny import TinyModel
 
 NO_THOUGHT = "<think>\n\n</think>\n\n"
@@ -34,3 +34,14 @@ def reluctant() -> TinyModel:
         others={CALL: [NAME, "get_weather", *rest], "get_population": rest},
         second={"friend.": CALL, NAME: "get_population"},
     )
+
+
+def storyteller() -> TinyModel:
+    """It never ends, unless it is told to: it says the same words again and again."""
+    words = ["\n\nOnce ", "upon ", "a ", "time, "]
+    model = scripted(words)
+    numbers = {token: number for number, token in enumerate(model.entries["tokenizer.ggml.tokens"].value)}
+    output = model.tensors["output.weight"]
+    first, last, end = (numbers[token] for token in (words[0], words[-1], END))
+    output[first, last], output[end, last] = output[end, last], 0
+    return model

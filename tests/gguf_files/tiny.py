@@ -13,6 +13,8 @@ from gguf.constants import GGUFValueType as Type
 LAYERS, WIDTH, HEADS, KEY_VALUE_HEADS, INNER, CONTEXT = 2, 64, 4, 2, 128, 512
 HEAD = WIDTH // HEADS
 TOKENS = [*map(chr, range(33, 127)), "Ġ", "Ċ", "he", "ll", "hell", "hello", "<|im_start|>", "<|im_end|>"]
+LONG_CONTEXT, ENDLESS = 16_384, 15_000
+"""So many tokens take a tiny model two minutes, and are 3 MB: a stream of them that nobody reads never ends."""
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 
 
@@ -66,6 +68,13 @@ class TinyModel:
 def llama() -> TinyModel:
     """A dense model with a vocabulary, merges and a chat template."""
     return _model("llama", {**_attention("llama"), **_vocabulary()}, _tensors(_dense_layer))
+
+
+def long_winded() -> TinyModel:
+    """A dense model with room for `ENDLESS` tokens: where it matters that there is an engine, not what it writes."""
+    model = llama()
+    model.entries["llama.context_length"] = u32(LONG_CONTEXT)
+    return model
 
 
 def mixture() -> TinyModel:

@@ -1,10 +1,14 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from podworker.inference.engine_options import EngineOptions
-from tests.inference.engines import tiny_options
+from tests.gguf_files.tiny import LONG_CONTEXT
+from tests.inference.engines import OPTIONS
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> EngineOptions:
+def tiny(tiny_model: Path) -> EngineOptions:
     """Options for an engine with a tiny model: where it is the engine that is tested, and not what it writes."""
-    return tiny_options(tmp_path_factory.mktemp("tiny"))
+    return replace(OPTIONS, model=tiny_model, context_length=LONG_CONTEXT)

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -13,8 +11,8 @@ from podworker.errors import EngineCrashed
 from podworker.inference.engine import Engine
 from podworker.inference.engine_client import EngineClient
 from podworker.inference.engine_options import EngineOptions
+from tests.gguf_files import tiny
 from tests.gguf_files.demo import demo_model
-from tests.gguf_files.tiny import llama, u32
 
 DEMO = demo_model()
 OPTIONS = EngineOptions(
@@ -28,18 +26,10 @@ OPTIONS = EngineOptions(
     prompt_cache_mb=0,
 )
 PROMPT = {"prompt": "Once upon a time", "max_tokens": 4, "temperature": 0}
-TINY_CONTEXT = 16_384
-ENDLESS = {**PROMPT, "max_tokens": 15_000, "ignore_eos": True, "stream": True}
-"""For the tiny model: more than two minutes, and 3 MB, so that a stream that nobody reads is never at its end."""
+ENDLESS = {**PROMPT, "max_tokens": tiny.ENDLESS, "ignore_eos": True, "stream": True}
+"""For the tiny model."""
 STUCK = 2.0
 """Seconds after which an engine counts as stuck, where that is waited for."""
-
-
-def tiny_options(folder: Path) -> EngineOptions:
-    """Options for a tiny model, which is written to this folder: loaded in a tenth of a second."""
-    model = llama()
-    model.entries["llama.context_length"] = u32(TINY_CONTEXT)
-    return replace(OPTIONS, model=model.write(folder / "tiny.gguf"), context_length=TINY_CONTEXT)
 
 
 @asynccontextmanager
