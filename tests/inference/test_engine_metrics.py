@@ -12,6 +12,7 @@ from podworker.gateway.stream import Stream
 from podworker.inference import engine_metrics
 from podworker.inference.engine import Engine
 from podworker.inference.engine_metrics import EngineMetrics
+from podworker.inference.engine_options import EngineOptions
 from podworker.inference.exchange import Exchange
 from podworker.inference.model_names import ModelNames
 from podworker.inference.parameter_manager import ParameterManager
@@ -20,7 +21,8 @@ from podworker.monitoring.instruments import Distribution
 from podworker.monitoring.job_metrics import observe_job
 from podworker.monitoring.job_record import JobRecord, recording
 from podworker.monitoring.metrics import REGISTRY
-from tests.inference.engines import ENDLESS, TINY_CONTEXT, process_of, running, supervised, tiny_options
+from tests.gguf_files.tiny import LONG_CONTEXT
+from tests.inference.engines import ENDLESS, process_of, running, supervised
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,8 +32,8 @@ REQUEST = ("text_completion", "demo")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
-    async with running(tiny_options(tmp_path_factory.mktemp("engine")), restarts=100) as engine, supervised(engine):
+async def engine(tiny: EngineOptions) -> AsyncIterator[Engine]:
+    async with running(tiny, restarts=100) as engine, supervised(engine):
         yield engine
 
 
@@ -76,7 +78,7 @@ async def until(condition: Callable[[dict[str, Points]], object]) -> dict[str, P
 @pytest.mark.usefixtures("measured")
 async def test_slots_and_cache_fill_while_a_request_runs(engine: Engine) -> None:
     idle = await snapshot()
-    assert idle["podworker.engine.kv_cache.limit"] == {(): 2 * TINY_CONTEXT}
+    assert idle["podworker.engine.kv_cache.limit"] == {(): 2 * LONG_CONTEXT}
     assert idle["process.memory.usage"]["engine",] > 1_000_000
     before = idle["podworker.engine.kv_cache.tokens"][()]
     async with engine.request("POST", "/v1/completions", ENDLESS) as response:
@@ -125,7 +127,7 @@ async def test_an_engine_that_is_no_more_tells_nothing(measured: EngineMetrics) 
 
 @pytest.mark.usefixtures("measured")
 async def test_a_request_moves_what_is_told_of_requests(engine: Engine) -> None:
-    manager = ParameterManager(load_settings(), context_length=TINY_CONTEXT, slots=2, images=False)
+    manager = ParameterManager(load_settings(), context_length=LONG_CONTEXT, slots=2, images=False)
     exchange = Exchange(engine, manager, ModelNames("demo", ()))
     body = {"prompt": "Many words that are said twice", "max_tokens": 5, "ignore_eos": True, "stream": True}
     for number in range(2):
