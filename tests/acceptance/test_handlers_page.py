@@ -17,10 +17,11 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    settings = {"THREADS": "1", "CONTEXT_LENGTH": "512", "TMPDIR": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={**ENVIRONMENT, "THREADS": "1", "CONTEXT_LENGTH": "512", "TMPDIR": str(folder)},
+        env={**ENVIRONMENT, **settings},
         capture_output=True,
         text=True,
         timeout=150,

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from podworker.cli.dev import command, settings_environment, worker_command
+from podworker.emulator import Emulator
 
 
 def test_a_taken_port_is_named() -> None:
@@ -25,7 +26,9 @@ def test_wrong_use(arguments: list[str]) -> None:
     assert CliRunner().invoke(command, arguments).exit_code == 2
 
 
-def test_workers_that_all_die_end_it(tmp_path: Path) -> None:
+def test_workers_that_all_die_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Emulator.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(Emulator.__init__.__kwdefaults__, "restart_seconds", 0.01)  # else the pauses add up to 8 s
     handler = tmp_path / "handler.py"
     handler.write_text("raise SystemExit('this handler is broken')\n")
 

@@ -19,7 +19,8 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={**ENVIRONMENT, "THREADS": "1", "TMPDIR": str(folder.parent)},
+        # Its users have no plugins of pytest for clients that they do not use.
+        env={**ENVIRONMENT, "THREADS": "1", "TMPDIR": str(folder.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=150,
