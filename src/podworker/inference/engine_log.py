@@ -15,8 +15,11 @@ _OUT_OF_MEMORY = re.compile(
     r"out of memory|insufficient memory|cannot allocate memory|(failed|unable) to allocate|bad_alloc", re.IGNORECASE
 )
 
-# Warnings with which sound models load: tokens of their vocabulary, and a context below that of their training.
-_USUAL = re.compile(r"control-looking token|special_eo[sgt]|n_ctx_(per_)?seq|n_ctx_train")
+# Warnings with which sound models load: tokens of their vocabulary, a context below or above that of their training,
+# and slots that are not saved where there is no cache for them.
+_USUAL = re.compile(
+    r"control-looking token|special_eo[sgt]|n_ctx_(per_)?seq|n_ctx_train|training context|--cache-idle-slots"
+)
 
 # The code that computes, which never sees a text: tokens come to it as numbers.
 _COMPUTES = re.compile(
