@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import httpx
 import psutil
 
 from podworker.monitoring import phases
@@ -42,6 +43,8 @@ class DevServer:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         self._seen: set[psutil.Process] = set()
+        self.http = httpx.Client(timeout=100)
+        """To ask it with: a client for each question would read the certificates of this machine each time."""
 
     @property
     def base_url(self) -> str:
@@ -93,6 +96,7 @@ class DevServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.http.close()
         if self._process.poll() is None:
             self.stop()
         self._reader.join()
