@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
@@ -103,37 +102,6 @@ async def test_without_any_of_them_the_ways_are_named(folder: Path) -> None:
         assert way in output
 
 
-async def test_runpods_api_is_served_with_this_handler(folder: Path) -> None:
-    (folder / "test_input.json").write_text('{"input": {"n": 1}}')
-    process = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-u", "handler.py", "--rp_serve_api", "--rp_api_port", "0", "--rp_api_host", "127.0.0.1"],
-        cwd=folder,
-        env=NO_RUNPOD,
-        stdout=PIPE,
-        stderr=STDOUT,
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(60):
-            url = re.search(r"http://\S+", (await process.stdout.readline()).decode())
-        assert url is not None
-        for root in (url[0], url[0].removesuffix("/v2/local")):
-            async with httpx.AsyncClient(base_url=root, timeout=60) as client:
-                done = (await client.post("/runsync", json={"input": {"n": 2}})).json()
-                assert done["output"] == [0, 1]
-                assert (await client.get(f"/status/{done['id']}")).json()["status"] == "COMPLETED"
-                assert (await client.get(f"/stream/{done['id']}")).json()["stream"] == [{"output": 0}, {"output": 1}]
-                assert (await client.get("/health")).json()["workers"]
-        process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(60):
-            await process.communicate()
-        assert process.returncode == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
 PLAIN = """
 async def handler(job):
     for number in range(job["input"]["n"]):
@@ -157,31 +125,48 @@ async def test_8_a_generators_output_is_shown(tmp_path: Path, code: str) -> None
 @beside_the_stock_sdk
 async def test_8_the_api_has_runpods_methods_and_routes(tmp_path: Path, code: str) -> None:
     (tmp_path / "handler.py").write_text(code)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    arguments = ["handler.py", "--rp_serve_api", "--rp_api_host", "127.0.0.1", "--rp_api_port", port]
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=tmp_path, env=NO_RUNPOD, stdout=PIPE)
+    (tmp_path / "test_input.json").write_text('{"input": {"n": 1}}')  # which is not run
+    arguments = ["-u", "handler.py", "--rp_serve_api", "--rp_api_host", "127.0.0.1", "--rp_api_port", "0"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, cwd=tmp_path, env=NO_RUNPOD, stdout=PIPE, stderr=STDOUT
+    )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, asyncio.timeout(60):
-            job = await _once_it_listens(client)
-            for method, path in (
-                ("GET", f"/status/{job}"),
-                ("GET", f"/stream/{job}"),
-                ("GET", "/health"),
-                ("POST", f"/cancel/{job}"),
-                ("POST", "/purge-queue"),
-            ):
-                assert (await client.request(method, path)).status_code == 200, path
+        assert process.stdout is not None
+        address = await _printed_address(process.stdout)
+        for root in ("", "/v2/local"):
+            async with httpx.AsyncClient(base_url=f"{address}{root}", timeout=60) as client:
+                await _check_api(client)
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(60):
+            await process.communicate()
+        assert process.returncode == 0
     finally:
-        process.terminate()
-        await process.communicate()
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
-async def _once_it_listens(client: httpx.AsyncClient) -> str:
-    """Send a job; its id."""
-    while True:
-        try:
-            return str((await client.post("/runsync", json={"input": {"n": 2}})).json()["id"])
-        except httpx.ConnectError:
-            await asyncio.sleep(0.05)
+async def _check_api(client: httpx.AsyncClient) -> None:
+    done = (await client.post("/runsync", json={"input": {"n": 2}})).json()
+    seen = {}
+    for method, path in (
+        ("GET", f"/status/{done['id']}"),
+        ("GET", f"/stream/{done['id']}"),
+        ("GET", "/health"),
+        ("POST", f"/cancel/{done['id']}"),
+        ("POST", "/purge-queue"),
+    ):
+        answer = await client.request(method, path)
+        assert answer.status_code == 200, path
+        seen[path.split("/")[1]] = answer.json()
+    assert (done["output"], seen["status"]["status"]) == ([0, 1], "COMPLETED")
+    assert seen["stream"]["stream"] == [{"output": 0}, {"output": 1}]
+    assert seen["health"]["workers"]
+
+
+async def _printed_address(output: asyncio.StreamReader) -> str:
+    async with asyncio.timeout(60):
+        async for line in output:
+            if address := re.search(r"http://127\.0\.0\.1:\d+", line.decode()):
+                return address[0]
+    raise AssertionError("it ended before it listened")
