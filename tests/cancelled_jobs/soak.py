@@ -92,7 +92,10 @@ async def answers(model: LanguageModel) -> list[object]:
 
 
 async def soak(jobs: int, seed: int) -> Mapping[Moment, list[tuple[int, float]]]:
-    """Stop so many jobs; for each moment, how many each round stopped, and how soon the slots were free.
+    """Stop at least so many jobs, some at each moment.
+
+    Returns:
+        For each moment, how many each round stopped, and how soon the slots were free.
 
     Raises:
         AssertionError: A slot was not free again, or does not work any more.
@@ -101,7 +104,7 @@ async def soak(jobs: int, seed: int) -> Mapping[Moment, list[tuple[int, float]]]
     rounds: dict[Moment, list[tuple[int, float]]] = defaultdict(list)
     async with language_model() as model:
         stopped = 0
-        while stopped < jobs:
+        while stopped < jobs or len(rounds) < len(Moment):
             moment = min(Moment, key=lambda moment: (sum(count for count, _ in rounds[moment]), chance.random()))
             rounds[moment].append(await stop_some(model, moment, chance))
             stopped += rounds[moment][-1][0]

@@ -224,7 +224,7 @@ class Times:
             return None
         if self._chance.random() > share:
             return None
-        fault = self._chance.choice(faults)
+        fault = faults[self.count.faults.total() % len(faults)]
         self.count.faults[f"{request.method} {fault}"] += 1
         return fault
 

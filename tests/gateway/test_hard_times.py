@@ -5,9 +5,9 @@ from tests.gateway.hard_times import POST_FAULTS, SILENCE, Plan, live
 
 async def test_every_job_ends_once_with_its_own_output() -> None:
     faults = tuple(fault for fault in POST_FAULTS if fault != SILENCE)  # that is waited for
-    count = await live(Plan(150, workers=2, post_faults=faults, kill_seconds=0.4, most_kills=2))
+    count = await live(Plan(100, workers=2, post_faults=faults, kill_seconds=0.4, most_kills=2))
 
     assert count.wrong == []
-    assert count.states.total() == 150
+    assert count.states.total() == 100
     assert count.workers_killed, "the times were not hard"
     assert count.faults["POST break after"] > 0
