@@ -47,7 +47,7 @@ async def ended(
     if not isinstance(handler, Handler):
         handler = FunctionHandler(handler)
     raw = {"id": "job-1", "input": job_input}
-    return await asyncio.wait_for(dispatch(handler, raw, posts, limits=limits), 10), posts.chunks
+    return await asyncio.wait_for(dispatch(handler, raw, posts, limits=limits), 60), posts.chunks
 
 
 def error_of(result: Result) -> dict[str, Any]:
@@ -295,11 +295,11 @@ async def test_a_function_in_a_thread_sees_that_it_was_cancelled() -> None:
         ended_at.set()
 
     running = asyncio.create_task(ended(function))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert await asyncio.to_thread(ended_at.wait, 10)
+    assert await asyncio.to_thread(ended_at.wait, 60)
 
 
 async def test_a_handler_that_ignores_that_it_is_stopped_is_left_behind(
@@ -318,7 +318,7 @@ async def test_a_handler_that_ignores_that_it_is_stopped_is_left_behind(
     assert error_of(result)["code"] == "job_timed_out"
     assert "The job was stopped and still runs" in caplog.text
     go_on.set()
-    await asyncio.wait_for(done.wait(), 10)
+    await asyncio.wait_for(done.wait(), 60)
 
 
 async def test_progress_is_posted() -> None:
@@ -380,7 +380,7 @@ async def test_a_stopped_job_has_no_result(form: str) -> None:
         yield await function(job)
 
     running = asyncio.create_task(ended(function if form == "function" else generator))
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

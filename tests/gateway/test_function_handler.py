@@ -104,13 +104,13 @@ async def chunks_of(answer: object) -> list[Any]:
 async def run(function: Callable[..., Any], job: Job = JOB) -> Any:  # noqa: ANN401 - what a handler answers
     handler = FunctionHandler(function)
     try:
-        return await asyncio.wait_for(handler.run(job), 10)
+        return await asyncio.wait_for(handler.run(job), 60)
     finally:
         await handler.stop()
 
 
 async def run_to_the_end(function: Callable[..., Any], job: Job = JOB) -> list[Any]:
-    return await asyncio.wait_for(chunks_of(await run(function, job)), 10)
+    return await asyncio.wait_for(chunks_of(await run(function, job)), 60)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ async def test_a_thread_sees_the_context_of_its_job() -> None:
 
 async def test_as_many_functions_run_at_once_as_the_concurrency_says() -> None:
     jobs = 50  # more than asyncio's own threads, on any machine
-    together = threading.Barrier(jobs, timeout=10)
+    together = threading.Barrier(jobs, timeout=60)
     handler = FunctionHandler(lambda _: together.wait(), concurrency=jobs)
     await asyncio.gather(*(handler.run(JOB) for _ in range(jobs)))  # else the barrier breaks
     await handler.stop()
@@ -208,14 +208,14 @@ async def test_the_next_job_waits_for_a_stopped_function_to_notice(monkeypatch: 
     def function(job: Raw) -> None:
         order.append(f"{job['input']} begun")
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         order.append(f"{job['input']} done")
 
     handler = FunctionHandler(function, concurrency=1)
     stopped = await stopped_job(handler, begun)
     next_job = asyncio.create_task(handler.run(Job("2", "next", {"input": "next"})))
     go_on.set()
-    await asyncio.wait_for(next_job, 10)
+    await asyncio.wait_for(next_job, 60)
     await handler.stop()
     assert stopped.cancelled()
     assert order == ["stopped begun", "stopped done", "next begun", "next done"]
@@ -225,7 +225,7 @@ async def stopped_job(handler: FunctionHandler, begun: threading.Event) -> "asyn
     """A job that was stopped at once, whose function cannot be."""
     begun.clear()
     stopped = asyncio.create_task(handler.run(Job("1", "stopped", {"input": "stopped"})))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     stopped.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stopped
@@ -246,12 +246,12 @@ async def test_a_stopped_function_that_never_ends_costs_no_slot(
     watching = asyncio.create_task(handler.watch())
     for _ in range(MOST_LEFT_BEHIND):
         await stopped_job(handler, begun)
-        assert await asyncio.wait_for(handler.run(JOB), 10) == "ABC"
+        assert await asyncio.wait_for(handler.run(JOB), 60) == "ABC"
     assert f"still runs in a thread ({MOST_LEFT_BEHIND} of these)" in caplog.text
     assert not watching.done()
     await stopped_job(handler, begun)
     with pytest.raises(HandlerFailed, match=r"look at `job\.cancelled`"):
-        await asyncio.wait_for(watching, 10)
+        await asyncio.wait_for(watching, 60)
     go_on.set()
     await handler.stop()
 
@@ -391,7 +391,7 @@ async def test_a_generator_stopped_while_it_works_cleans_up_when_it_can() -> Non
         try:
             yield 1
             working.set()
-            go_on.wait(10)
+            go_on.wait(60)
             yield 2
         finally:
             cleaned.set()
@@ -399,14 +399,14 @@ async def test_a_generator_stopped_while_it_works_cleans_up_when_it_can() -> Non
     chunks = (await run(function)).chunks
     await anext(chunks)
     stopped = asyncio.create_task(anext(chunks))
-    await asyncio.to_thread(working.wait, 10)
+    await asyncio.to_thread(working.wait, 60)
     stopped.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stopped  # does not wait for the thread
     assert not cleaned.is_set()
     del chunks, stopped
     go_on.set()
-    assert await asyncio.to_thread(cleaned.wait, 10)
+    assert await asyncio.to_thread(cleaned.wait, 60)
 
 
 class Model(BaseModel):

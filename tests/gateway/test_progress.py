@@ -23,7 +23,7 @@ class Posts:
         self.done.append(value)
 
     async def under_way(self) -> object:
-        return await asyncio.wait_for(self.begun.get(), 10)
+        return await asyncio.wait_for(self.begun.get(), 60)
 
 
 async def test_while_a_post_is_under_way_only_the_newest_waits() -> None:
@@ -34,7 +34,7 @@ async def test_while_a_post_is_under_way_only_the_newest_waits() -> None:
     others = [progress.report(number) for number in range(2, 100)]
     posts.door.set()
     for posted in (first, *others):
-        await asyncio.wait_for(posted, 10)
+        await asyncio.wait_for(posted, 60)
     assert posts.done == [1, 99]
 
 
@@ -44,10 +44,10 @@ async def test_a_report_may_be_awaited_or_not() -> None:
     progress = Progress(posts)
     progress.report("not awaited")
     assert await posts.under_way() == "not awaited"
-    await asyncio.wait_for(progress.report("awaited"), 10)
+    await asyncio.wait_for(progress.report("awaited"), 60)
     assert posts.done == ["not awaited", "awaited"]
     again = progress.report("twice")
-    await asyncio.wait_for(asyncio.gather(again, again), 10)
+    await asyncio.wait_for(asyncio.gather(again, again), 60)
 
 
 async def test_whoever_stops_waiting_does_not_stop_the_post() -> None:
@@ -58,7 +58,7 @@ async def test_whoever_stops_waiting_does_not_stop_the_post() -> None:
     await posts.under_way()
     waiting.cancel()
     posts.door.set()
-    await asyncio.wait_for(posted, 10)
+    await asyncio.wait_for(posted, 60)
     assert posts.done == [1]
 
 
@@ -74,7 +74,7 @@ async def test_threads_may_report_and_await_in_a_loop_of_their_own() -> None:
         progress.report("from a thread")
         asyncio.run(awaited())
 
-    await asyncio.wait_for(asyncio.to_thread(work), 10)
+    await asyncio.wait_for(asyncio.to_thread(work), 60)
     assert posts.done[-1] == "from a loop of the thread"
 
 
@@ -100,8 +100,8 @@ async def test_a_failed_post_is_logged_and_harms_nobody(caplog: pytest.LogCaptur
         raise ConnectionError("secret")
 
     progress = Progress(fail)
-    await asyncio.wait_for(progress.report("secret"), 10)
-    await asyncio.wait_for(progress.report("secret"), 10)
+    await asyncio.wait_for(progress.report("secret"), 60)
+    await asyncio.wait_for(progress.report("secret"), 60)
     assert "could not be posted (ConnectionError)" in caplog.text
     assert "secret" not in caplog.text
 
@@ -116,11 +116,11 @@ async def test_after_the_end_nothing_is_posted(at_once: bool, monkeypatch: pytes
     waiting = progress.report(2)
     await asyncio.sleep(0)
     closing = asyncio.create_task(progress.close(at_once=at_once))
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     posts.door.set()
-    await asyncio.wait_for(closing, 10)
-    await asyncio.wait_for(under_way, 10)
-    await asyncio.wait_for(progress.report(3), 10)
+    await asyncio.wait_for(closing, 60)
+    await asyncio.wait_for(under_way, 60)
+    await asyncio.wait_for(progress.report(3), 60)
     assert posts.done == ([] if at_once else [1])
 
 

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 def soon(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
     """Fail instead of waiting for ever."""
-    return asyncio.wait_for(awaitable, 10)
+    return asyncio.wait_for(awaitable, 60)
 
 
 async def turns(count: int) -> None:
