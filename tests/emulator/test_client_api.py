@@ -15,7 +15,7 @@ from tests.emulator.remote_worker import RemoteWorker
 
 @pytest.fixture
 async def emulator(start_emulator: StartEmulator) -> Emulator:
-    return await start_emulator(poll_seconds=1)
+    return await start_emulator(poll_seconds=60)
 
 
 @pytest.fixture

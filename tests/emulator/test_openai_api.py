@@ -34,7 +34,7 @@ def event(text: str) -> str:
 
 @pytest.fixture
 async def emulator(start_emulator: StartEmulator) -> Emulator:
-    return await start_emulator(poll_seconds=5)
+    return await start_emulator(poll_seconds=60)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def only_job(emulator: Emulator) -> Job:
 
 
 async def until_final(job: Job) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await job.news.wait_until(lambda: job.state.final)
 
 
@@ -152,7 +152,7 @@ async def test_texts_are_passed_on_as_they_come(client: openai.AsyncOpenAI, work
     job_id = await worker.take_id()
     for text in ("a", "b"):
         await worker.stream(job_id, event(text))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await stream.texts.get() == text
     await worker.stream(job_id, event("c") + event("d") + "data: [DONE]\n\n")
     await worker.done(job_id, output=[])

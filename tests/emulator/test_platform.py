@@ -24,7 +24,7 @@ def submit(platform: Platform, **settings: object) -> Job:
 
 
 async def ended(job: Job) -> JobState:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await job.news.wait_until(lambda: job.state.final)
     return job.state
 
@@ -50,7 +50,7 @@ async def test_a_waiting_worker_is_woken_by_a_submission() -> None:
     poll = asyncio.create_task(platform.take(join(platform)))
     await asyncio.sleep(0)
     job = submit(platform)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert await poll == [job]
 
 
@@ -222,7 +222,7 @@ async def test_an_open_poll_of_a_dead_worker_gets_nothing() -> None:
     poll = asyncio.create_task(platform.take(worker))
     await asyncio.sleep(0)
     platform.retire(worker.id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert await poll == []
     assert job.state is JobState.IN_QUEUE
     with pytest.raises(WorkerRetired):
@@ -297,7 +297,7 @@ async def test_a_draining_worker_gets_no_jobs_and_its_polls_end() -> None:
     await asyncio.sleep(0)
     platform.drain(worker.id)
     submit(platform)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert [*await polls] == [[], []]
         assert await platform.take(worker) == []
 

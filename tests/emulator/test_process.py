@@ -85,7 +85,7 @@ async def test_children_do_not_survive_their_killed_parent() -> None:
     child = int((await output.first("child")).split()[1])
     await output.first("up")
     os.kill(process.pid, signal.SIGKILL)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await process.wait() == -signal.SIGKILL
     await until(lambda: is_gone(child))
 
@@ -96,8 +96,8 @@ async def test_only_the_process_itself_is_asked_to_end() -> None:
     child = int((await output.first("child")).split()[1])
     await output.first("up")
     told: list[int] = []
-    async with asyncio.timeout(20):
-        await process.stop(15, lambda: told.append(process.pid))
+    async with asyncio.timeout(60):
+        await process.stop(60, lambda: told.append(process.pid))
     assert told == [process.pid]
     assert await process.wait() == -signal.SIGTERM
     await until(lambda: is_gone(child))
@@ -108,7 +108,7 @@ async def test_who_does_not_end_in_time_is_killed() -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
     process = await start(python(code), output)
     await output.first("up")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await process.stop(0.05, lambda: None)
     assert await process.wait() == -signal.SIGKILL
 

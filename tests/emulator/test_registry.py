@@ -19,7 +19,7 @@ async def vanished(seconds: float, action: str) -> tuple[Registry, asyncio.Queue
 
 async def test_a_silent_worker_vanishes() -> None:
     registry, gone = await vanished(0.01, "attend")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         worker = await gone.get()
     assert worker.id == "one"
     assert registry.workers == {}

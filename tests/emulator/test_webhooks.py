@@ -57,7 +57,7 @@ async def test_gets_the_body_of_status(
 ) -> None:
     async with Receiver(200).listening() as receiver:
         job_id = await finished_job(start_emulator, session, receiver.url, **result)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             body = await receiver.bodies.get()
     assert body["id"] == job_id
     assert body["status"] == state
@@ -67,7 +67,7 @@ async def test_gets_the_body_of_status(
 async def test_tries_again_until_200(start_emulator: StartEmulator, session: aiohttp.ClientSession) -> None:
     async with Receiver(500, 201, 200).listening() as receiver:
         await finished_job(start_emulator, session, receiver.url, output=1)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert len([await receiver.bodies.get() for _ in range(3)]) == 3
 
 

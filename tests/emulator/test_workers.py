@@ -50,6 +50,8 @@ while True:
     if job["input"] == "recycle":
         result["stopPod"] = True
     call("RUNPOD_WEBHOOK_POST_OUTPUT", job["id"], json.dumps(result).encode())
+    if job["input"] == "drain":
+        break
 """
 
 # Ignores SIGTERM, and has a child that does so too.
@@ -83,7 +85,7 @@ def submit(emulator: Emulator, job_input: str) -> Job:
 
 
 async def finish(job: Job) -> JobState:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await job.news.wait_until(lambda: job.state.final)
     return job.state
 
@@ -91,7 +93,7 @@ async def finish(job: Job) -> JobState:
 async def test_a_worker_has_the_platforms_environment(start_emulator: StartEmulator, command: list[str]) -> None:
     log = Log()
     emulator = await start_emulator(
-        command=command, endpoint="mine", environment={"GREETING": "hello"}, on_log=log.add, grace_seconds=1
+        command=command, endpoint="mine", environment={"GREETING": "hello"}, on_log=log.add, grace_seconds=60
     )
     job = submit(emulator, "work")
     assert await finish(job) is JobState.COMPLETED
@@ -134,7 +136,7 @@ async def test_a_worker_that_dies_at_once_is_given_up(
     start_emulator: StartEmulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     emulator = await start_emulator(command=["false"], restart_seconds=0.001)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await emulator.workers.exhausted.wait()
     assert emulator.platform.health()["workers"] == {
         "idle": 0,
@@ -199,7 +201,7 @@ async def test_closing_at_any_moment_leaves_nothing(command: list[str]) -> None:
 
 async def test_a_running_job_may_finish_at_the_end(command: list[str]) -> None:
     log = Log()
-    async with Emulator(port=0, command=command, on_log=log.add, grace_seconds=1) as emulator:
+    async with Emulator(port=0, command=command, on_log=log.add, grace_seconds=60) as emulator:
         running, waiting = submit(emulator, "drain"), submit(emulator, "work")
         await until(lambda: ("worker-1", "draining") in log)
     assert running.state is JobState.COMPLETED
