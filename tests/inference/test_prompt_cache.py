@@ -300,7 +300,7 @@ async def test_an_engine_that_is_started_again_is_warm_again(
 async def test_warming_can_be_given_up(folder: Path) -> None:
     options = replace(OPTIONS, context_length=4096)  # the demo model: it takes its time
     cache = PromptCache([TextPrompt(prompt="word " * 3000)], StateFolder(folder, 10**9), options)
-    async with running(options, on_ready=cache.warm) as engine, asyncio.timeout(30):
+    async with running(options, on_ready=cache.warm) as engine, asyncio.timeout(60):
         loading = asyncio.create_task(engine.loaded())
         await eventually(lambda: engine._client is not None)
         loading.cancel()
