@@ -144,5 +144,9 @@ async def worker(
             for child in children:  # the stock SDK's heartbeat would live on
                 with suppress(psutil.NoSuchProcess):
                     child.kill()
-            await subject.drained()
+            if subject._listening is None:
+                subject.listen()
+            await subject.drained()  # to the end of its output: else its pipe is left to the garbage collector
             await process.wait()
+            for _ in range(3):  # turns of the loop, in which it closes the pipe
+                await asyncio.sleep(0)

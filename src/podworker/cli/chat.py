@@ -69,11 +69,11 @@ def command(
 def _chat(model: ChatModel, conversation: Conversation, question: str | None) -> None:
     """Answer one question, or, if there is none, what the user types."""
     _log_to_terminal()
-    _end_properly_on(signal.SIGTERM, signal.SIGHUP)
+    ending = Ending(signal.SIGTERM, signal.SIGHUP)
     try:
         with asyncio.Runner() as runner, contextlib.ExitStack() as cleanup:
             cleanup.callback(lambda: runner.run(model.stop()))
-            session = Session(runner, model, conversation)
+            session = Session(runner, model, conversation, ending.check)
             ready = session.start()
             if question is not None:
                 session.ask(question)
@@ -96,10 +96,28 @@ def _endpoint(url: str, model: str | None) -> RemoteModel:
     return RemoteModel(url, key=key.get_secret_value() if key else None, model=model)
 
 
-def _end_properly_on(*signals: signal.Signals) -> None:
-    """Let these signals end the program as an exception does: the engine is stopped, and its socket removed."""
-    for number in signals:
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+class Ending:
+    """Lets signals end the program as an exception does: the engine is stopped, and its socket removed."""
+
+    def __init__(self, *signals: signal.Signals) -> None:
+        self._code: int | None = None
+        for number in signals:
+            signal.signal(number, self._end)
+
+    def check(self) -> None:
+        """End if a signal came.
+
+        The code that it struck may have taken the exception for its own: a handler that calls `sys.exit` fails its job.
+
+        Raises:
+            SystemExit: It came.
+        """
+        if self._code is not None:
+            sys.exit(self._code)
+
+    def _end(self, number: int, _: object) -> None:
+        self._code = 128 + number
+        sys.exit(self._code)
 
 
 def _log_to_terminal() -> None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 
 import click
@@ -33,12 +34,22 @@ CONTROLS = dict.fromkeys(code for code in [*range(32), *range(127, 160)] if chr(
 
 
 class Session:
-    """One chat with one model."""
+    """One chat with one model.
 
-    def __init__(self, runner: asyncio.Runner, model: ChatModel, conversation: Conversation) -> None:
+    Args:
+        runner: Runs what asks the model.
+        model: Who answers.
+        conversation: What was said.
+        check: Raises where the program is to end, although what ran did not let that exception through.
+    """
+
+    def __init__(
+        self, runner: asyncio.Runner, model: ChatModel, conversation: Conversation, check: Callable[[], None]
+    ) -> None:
         self._runner = runner
         self._model = model
         self._conversation = conversation
+        self._check = check
 
     def start(self) -> str:
         """Get the model ready; a sentence on what it is.
@@ -47,7 +58,10 @@ class Session:
             WorkerError: It cannot be had.
             KeyboardInterrupt: The user did not want to wait.
         """
-        return self._runner.run(_start(self._model))
+        try:
+            return self._runner.run(_start(self._model))
+        finally:
+            self._check()
 
     def ask(self, question: str) -> None:
         """Ask, and write the answer as it comes, then its figures.
@@ -56,7 +70,10 @@ class Session:
             WorkerError: Why there was no answer, or only a part of it.
             KeyboardInterrupt: The user cancelled it.
         """
-        self._runner.run(_turn(self._model, self._conversation, question))
+        try:
+            self._runner.run(_turn(self._model, self._conversation, question))
+        finally:
+            self._check()
 
     def talk(self) -> None:
         """Answer what the user types, until they end it. It goes on, whatever becomes of an answer."""
