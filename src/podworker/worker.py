@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -208,6 +209,9 @@ async def _check_machine() -> None:
 
 async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event, http: "HttpDoor | None") -> None:
     """Run jobs until a signal comes, or until the handler can answer no more of them."""
+    # What is loaded by now stays, and the garbage collector need not look at it again: a full collection holds up every
+    # job, by 13 ms in a worker that has imported nothing of its own, and by far more where that is torch.
+    gc.freeze()
     door = http or _queue_door(handler, settings)
     phases.ready()
     logger.info("%s", phases.report(), extra={"fields": phases.fields()})

@@ -474,3 +474,34 @@ async def test_a_handlers_own_error_is_logged_with_its_traceback(caplog: pytest.
     await ended(raises)
     assert "The handler raised KeyError" in caplog.text
     assert "in raises" in caplog.records[-1].traceback  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_door_hears_that_the_handler_has_answered_before_the_answer_is_shaped(streams: bool) -> None:
+    heard: list[str] = []
+
+    class Answer:
+        def __str__(self) -> str:
+            heard.append("shaped")
+            return "text"
+
+    async def stream() -> AsyncIterator[str]:
+        yield "text"
+
+    async def answered() -> None:
+        heard.append("answered")
+
+    handler = FunctionHandler(lambda _: stream() if streams else {"error": Answer()})
+    posts = Posts()
+    await asyncio.wait_for(dispatch(handler, {"id": "a", "input": PROMPT}, posts, answered=answered), 60)
+    assert heard[0] == "answered"
+    assert heard.count("answered") == 1
+    assert (posts.chunks == ["text"]) is streams
+
+
+async def test_a_door_does_not_hear_of_a_handler_that_failed() -> None:
+    async def answered() -> None:
+        pytest.fail("It has no answer.")
+
+    handler = FunctionHandler(lambda _: 1 / 0)
+    await asyncio.wait_for(dispatch(handler, {"id": "a", "input": PROMPT}, Posts(), answered=answered), 60)

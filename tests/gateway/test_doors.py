@@ -11,6 +11,7 @@ from runpod.serverless.modules import rp_http, rp_job
 from runpod.serverless.modules.rp_logger import RunPodLogger
 
 from podworker.gateway import queue as queue_module
+from podworker.gateway import takes as takes_module
 from podworker.gateway.function_handler import FunctionHandler
 from podworker.gateway.job import Job
 from podworker.gateway.limits import Limits
@@ -235,7 +236,7 @@ async def test_a_job_that_comes_twice_runs_once(platform: OddPlatform, hands: Ha
 async def test_a_job_that_comes_while_the_door_closes_is_run(
     platform: OddPlatform, hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue_module, "LAST_ANSWER_SECONDS", 60.0)  # on a slow machine, too
+    monkeypatch.setattr(takes_module, "LAST_ANSWER_SECONDS", 60.0)  # on a slow machine, too
     async with serving(hands) as (door, task):
         while not platform.polls:  # noqa: ASYNC110 - the platform has no event for it
             await asyncio.sleep(0.01)
@@ -282,6 +283,8 @@ async def test_a_job_whose_error_is_refused_too_ends_nothing_else(platform: OddP
     platform.faults += [404, 404]
     async with serving(hands):
         platform.give("a")
+        while platform.faults:  # noqa: ASYNC110 - the platform has no event for it
+            await asyncio.sleep(0.01)
         platform.give("b")
         assert (await platform.next_post()).job == "b"
 

@@ -56,6 +56,10 @@ class ChunksOnly:
         """Drop it."""
 
 
+async def _nothing() -> None:
+    """No one wants to know."""
+
+
 async def dispatch(
     handler: Handler,
     raw: Mapping[str, Any],
@@ -63,6 +67,7 @@ async def dispatch(
     *,
     limits: Limits = Limits(),  # noqa: B008 - frozen
     deadline: Callable[[], datetime | None] = no_deadline,
+    answered: Callable[[], Awaitable[None]] = _nothing,
 ) -> Result:
     """Run one job to its end.
 
@@ -72,6 +77,7 @@ async def dispatch(
         channel: Takes what the job sends while it runs.
         limits: How long it may take, and how large its answer may be.
         deadline: When the door will stop the job, if it knows; asked whenever the handler asks.
+        answered: Called when the handler has answered and the answer is not shaped yet; not where it fails.
 
     Raises:
         asyncio.CancelledError: The job was stopped. It may still be cleaning up, if it takes long.
@@ -82,7 +88,10 @@ async def dispatch(
         _sooner(limits.seconds, deadline),
         traceparent=record.outgoing_traceparent if record else None,
     )
-    answering = asyncio.create_task(_answer(handler, raw, channel, limits, control), name=f"handler of {raw['id']}")
+    answering = asyncio.create_task(
+        _answer(handler, raw, channel, limits=limits, control=control, answered=answered),
+        name=f"handler of {raw['id']}",
+    )
     try:
         done, _ = await asyncio.wait([answering], timeout=limits.seconds)
         if not done:
@@ -98,7 +107,13 @@ async def dispatch(
 
 
 async def _answer(
-    handler: Handler, raw: Mapping[str, Any], channel: Channel, limits: Limits, control: JobControl
+    handler: Handler,
+    raw: Mapping[str, Any],
+    channel: Channel,
+    *,
+    limits: Limits,
+    control: JobControl,
+    answered: Callable[[], Awaitable[None]],
 ) -> Result:
     record = job_record.current() or JobRecord(str(raw["id"]))
     record.started = time.monotonic()
@@ -106,10 +121,11 @@ async def _answer(
         job = parse_job(raw, control)
         content.log_input(job.input)
         answer = await handler.run(job)
-        if isinstance(answer, Stream):
-            whole = await _pulled(answer, channel, limits, record)
-            return await fitted(Result.of(whole, streamed=True), job, limits)
-        return await fitted(await _shape(answer), job, limits)
+        whole = await _pulled(answer, channel, limits, record) if isinstance(answer, Stream) else None
+        record.answered = time.monotonic()
+        await answered()
+        result = Result.of(whole, streamed=True) if whole else await _shape(answer)
+        return await fitted(result, job, limits)
     except WorkerError as error:
         return Result(error=error)
     # SystemExit among them: a handler that calls sys.exit ends its job, not the worker.
@@ -118,7 +134,7 @@ async def _answer(
             raise
         return _raised(error)
     finally:
-        record.answered = time.monotonic()
+        record.answered = record.answered or time.monotonic()
 
 
 async def _pulled(stream: Stream, channel: Channel, limits: Limits, record: JobRecord) -> Serialised:

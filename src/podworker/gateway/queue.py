@@ -7,12 +7,11 @@ that is relied on here.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from runpod.http_client import AsyncClientSession, ClientSession
-from runpod.serverless.modules.rp_job import get_job, get_stop_signals
+from runpod.serverless.modules.rp_job import get_stop_signals
 from runpod.serverless.modules.worker_state import JobsProgress
 
 from podworker.errors import DeliveryFailed, ResultRefused, WorkerError, WorkerStopping
@@ -22,21 +21,12 @@ from podworker.gateway.dispatch import dispatch
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
+from podworker.gateway.takes import Takes
 from podworker.monitoring import health, traceparent
 from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-LAST_ANSWER_SECONDS = 0.05
-"""For reading an answer that has reached this machine already when the door closes: it may hold a job."""
-MOST_TAKES = 4
-"""Under way at a time: a slot that gets free does not wait for the answer to the one before it. With one at a time, a
-round trip that is as long as a job would halve the rate."""
-TURNS_OF_A_TAKE = 2
-"""Of the event loop, in which `_take` notices a free slot and asks for the next job: before the result is posted, since
-a worker that is idle costs more than a result that is a millisecond late."""
 EARLY_STOP_SECONDS = 2.0
 """How long a stop signal is kept for a job that is on its way here: the two come by different connections."""
 
@@ -44,7 +34,7 @@ EARLY_STOP_SECONDS = 2.0
 class QueueDoor:
     """Takes jobs as slots get free, runs them, posts their results.
 
-    A job's slot is free once its handler is done: the next job is taken while the result is being posted.
+    A job's slot is free once its handler is done: the next job is asked for before the result is made JSON and posted.
 
     Args:
         handler: What answers the jobs.
@@ -61,8 +51,7 @@ class QueueDoor:
         self._running: set[str] = set()
         self._late: set[str] = set()
         self._early_stops: dict[str, float] = {}
-        self._asked: list[int] = []  # how many jobs each take that is under way may bring
-        self._slot_freed = asyncio.Event()
+        self._takes: Takes | None = None
         self._closing = asyncio.Event()
         self._health = health.current()
         self._progress = JobsProgress()  # the SDK's: the heartbeat names the jobs in it
@@ -71,14 +60,14 @@ class QueueDoor:
         """Take no more jobs; `serve` returns when the running ones are done."""
         self._health.draining("No more jobs are taken; those that run are finished.")
         self._closing.set()
-        self._slot_freed.set()
 
     async def serve(self) -> None:
         """Take and run jobs until `close`."""
         async with AsyncClientSession() as session:
             self._health.slots(0, self._handler.concurrency)
             self._health.ready()
-            taking = asyncio.create_task(self._take(session))
+            self._takes = Takes(session, wanted=self._free_slots, begin=lambda raw: self._begin(session, raw))
+            taking = asyncio.create_task(self._takes.run(self._closing))
             watching = asyncio.create_task(self._watch_stops(session))
             try:
                 await taking
@@ -88,43 +77,13 @@ class QueueDoor:
                 watching.cancel()
                 await asyncio.wait([taking, watching])
 
-    async def _take(self, session: ClientSession) -> None:
-        """Ask for as many jobs as there are free slots, whenever there are any, until `close`."""
-        backoff = Backoff()
-        closing = asyncio.create_task(self._closing.wait())
-        try:
-            async with asyncio.TaskGroup() as takes:
-                while (free := await self._free_slots()) > 0:
-                    self._asked.append(free)
-                    takes.create_task(self._take_some(session, free, backoff, closing))
-        finally:
-            closing.cancel()
-            await asyncio.wait([closing])
-
-    async def _take_some(
-        self, session: ClientSession, count: int, backoff: Backoff, closing: "asyncio.Task[Any]"
-    ) -> None:
-        """Ask once."""
-        try:
-            for raw in await _unless(closing, backoff.poll(lambda: get_job(session, count))) or []:
-                self._begin(session, raw)
-        finally:
-            self._asked.remove(count)
-            self._slot_freed.set()
-
-    async def _free_slots(self) -> int:
-        """Wait for free slots that no job was asked for yet; the number of them, or 0 once the door is closing.
+    def _free_slots(self) -> int:
+        """How many jobs could be run now.
 
         While the platform takes no results, jobs are taken only until as many results wait as there are slots.
         """
         slots = self._handler.concurrency
-        while not self._closing.is_set():
-            free = min(slots - len(self._running), 2 * slots - len(self._jobs)) - sum(self._asked)
-            if free > 0 and len(self._asked) < MOST_TAKES:
-                return free
-            self._slot_freed.clear()
-            await self._slot_freed.wait()
-        return 0
+        return min(slots - len(self._running), 2 * slots - len(self._jobs))
 
     def _begin(self, session: ClientSession, raw: Any) -> None:  # noqa: ANN401 - the SDK does not check a batch
         if not (isinstance(raw, dict) and isinstance(raw.get("id"), str)):
@@ -150,9 +109,6 @@ class QueueDoor:
         try:
             with recording(JobRecord(job_id, traceparent=traceparent.of_job(raw))) as record:
                 result = await self._result(raw, delivery)
-                self._free_slot(job_id)
-                for _ in range(TURNS_OF_A_TAKE):
-                    await asyncio.sleep(0)
                 record.end(await _deliver(delivery, result))
         finally:
             self._progress.remove(job_id)
@@ -163,11 +119,24 @@ class QueueDoor:
     def _free_slot(self, job_id: str) -> None:
         self._running.discard(job_id)
         self._health.slots(len(self._running), self._handler.concurrency)
-        self._slot_freed.set()
+        if self._takes:
+            self._takes.ask_soon()
 
     async def _result(self, raw: dict[str, Any], delivery: Delivery) -> Result:
+        async def answered() -> None:
+            self._free_slot(raw["id"])
+            if self._takes:
+                await self._takes.head_start()
+
         try:
-            return await dispatch(self._handler, raw, delivery, limits=self._limits, deadline=lambda: self._drained_at)
+            return await dispatch(
+                self._handler,
+                raw,
+                delivery,
+                limits=self._limits,
+                deadline=lambda: self._drained_at,
+                answered=answered,
+            )
         except asyncio.CancelledError:
             if raw["id"] not in self._late:
                 raise
@@ -203,20 +172,6 @@ class QueueDoor:
                 self._jobs[job_id].cancel()
         if self._jobs:  # what is being posted is given up in its own time
             await asyncio.wait(self._jobs.values())
-
-
-async def _unless(closing: "asyncio.Task[Any]", awaitable: Coroutine[Any, Any, T]) -> T | None:
-    """Wait for something, or until the door is closing; None then. What is just coming in is not lost."""
-    task = asyncio.create_task(awaitable)
-    try:
-        await asyncio.wait([task, closing], return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            await asyncio.wait([task], timeout=LAST_ANSWER_SECONDS)
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait([task])
-    return None if task.cancelled() else task.result()
 
 
 async def _deliver(delivery: Delivery, result: Result) -> WorkerError | None:

@@ -1,0 +1,91 @@
+"""Requests for jobs: one for all the slots that get free together, several under way at a time."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from runpod.http_client import ClientSession
+from runpod.serverless.modules.rp_job import get_job
+
+from podworker.gateway.backoff import Backoff
+
+LAST_ANSWER_SECONDS = 0.05
+"""For reading an answer that has reached this machine already when the door closes: it may hold a job."""
+MOST_TAKES = 4
+"""Under way at a time: a slot that gets free does not wait for the answer to the one before it. With one at a time, a
+round trip that is as long as a job would halve the rate."""
+HEAD_START_SECONDS = 0.005
+"""How long what is less urgent than the next job waits for it, where the platform has answered as quickly before."""
+TURNS_OF_A_TAKE = 2
+"""Of the event loop, from `ask_soon` until the request is written."""
+
+
+class Takes:
+    """Asks RunPod for jobs. All of it happens on the event loop's thread.
+
+    Args:
+        session: The SDK's session.
+        wanted: How many jobs could be run now, those that were asked for already among them.
+        begin: Starts one job, as the platform sent it.
+    """
+
+    def __init__(self, session: ClientSession, *, wanted: Callable[[], int], begin: Callable[[Any], None]) -> None:
+        self._session = session
+        self._wanted = wanted
+        self._begin = begin
+        self._backoff = Backoff()
+        self._under_way: dict[asyncio.Task[None], int] = {}
+        """Each with the number of jobs that it may bring."""
+        self._group = asyncio.TaskGroup()
+        self._asking: asyncio.Handle | None = None
+        self._open = False
+        self._quick = False
+        """Whether the last answer brought jobs at once."""
+
+    def ask_soon(self) -> None:
+        """A slot may be free: ask in the loop's next turn, for those too that get free in this one."""
+        if self._open and self._asking is None:
+            self._asking = asyncio.get_running_loop().call_soon(self._ask)
+
+    async def head_start(self) -> None:
+        """Let the take that was asked for go first; where the platform is near, its jobs, too.
+
+        A slot that stands empty costs more than a result that is a millisecond late.
+        """
+        for _ in range(TURNS_OF_A_TAKE):
+            await asyncio.sleep(0)
+        if self._quick and self._under_way:
+            await asyncio.wait(self._under_way, timeout=HEAD_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+
+    async def run(self, closing: asyncio.Event) -> None:
+        """Ask until the door closes. What is just coming in then is not lost."""
+        async with self._group:
+            self._open = True
+            self._ask()
+            await closing.wait()
+            self._open = False
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=LAST_ANSWER_SECONDS)
+            for task in self._under_way:
+                task.cancel()
+
+    def _ask(self) -> None:
+        self._asking = None
+        while self._open and len(self._under_way) < MOST_TAKES:
+            count = self._wanted() - sum(self._under_way.values())
+            if count <= 0:
+                return
+            task = self._group.create_task(self._take(count))
+            self._under_way[task] = count
+            task.add_done_callback(self._done)
+
+    async def _take(self, count: int) -> None:
+        began = asyncio.get_running_loop().time()
+        jobs = await self._backoff.poll(lambda: get_job(self._session, count)) or []
+        self._quick = bool(jobs) and asyncio.get_running_loop().time() - began < HEAD_START_SECONDS
+        for raw in jobs:
+            self._begin(raw)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        del self._under_way[task]
+        self.ask_soon()

@@ -1,0 +1,119 @@
+"""Requests for jobs, against a platform that does what the test says."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from runpod.http_client import AsyncClientSession
+from runpod.serverless.modules import rp_job
+from runpod.serverless.modules.rp_logger import RunPodLogger
+
+from podworker.gateway import takes as takes_module
+from podworker.gateway.takes import MOST_TAKES, Takes
+from tests.gateway.odd_platform import OddPlatform, odd_platform
+
+
+class Slots:
+    """As many jobs as there is room for, and what came."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.begun: asyncio.Queue[str] = asyncio.Queue()
+
+    def wanted(self) -> int:
+        return self.free
+
+    def begin(self, raw: dict[str, Any]) -> None:
+        self.free -= 1
+        self.begun.put_nowait(raw["id"])
+
+
+@pytest.fixture
+async def platform(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OddPlatform]:
+    async with odd_platform() as platform:
+        monkeypatch.setattr(RunPodLogger(), "level", "NOTSET")  # it prints, which blocks
+        monkeypatch.setattr(rp_job, "JOB_GET_URL", platform.environment["RUNPOD_WEBHOOK_GET_JOB"])
+        yield platform
+
+
+@asynccontextmanager
+async def taking(slots: Slots) -> AsyncIterator[Takes]:
+    closing = asyncio.Event()
+    async with asyncio.timeout(120), AsyncClientSession() as session:
+        takes = Takes(session, wanted=slots.wanted, begin=slots.begin)
+        task = asyncio.create_task(takes.run(closing))
+        try:
+            yield takes
+        finally:
+            closing.set()
+            await task
+
+
+async def polled(platform: OddPlatform, times: int) -> None:
+    while platform.polls < times:  # noqa: ASYNC110 - the platform has no event for it
+        await asyncio.sleep(0.01)
+
+
+async def test_slots_that_get_free_together_are_asked_for_together(platform: OddPlatform) -> None:
+    slots = Slots(0)
+    async with taking(slots) as takes:
+        for _ in range(3):
+            slots.free += 1
+            takes.ask_soon()
+        platform.give("a", "b", "c")
+        assert [await slots.begun.get() for _ in range(3)] == ["a", "b", "c"]
+        assert platform.polls == 1
+
+
+async def test_a_slot_does_not_wait_for_the_answer_to_another(platform: OddPlatform) -> None:
+    slots = Slots(1)
+    async with taking(slots) as takes:
+        for asked in range(1, MOST_TAKES + 1):
+            await polled(platform, asked)
+            slots.free += 1
+            takes.ask_soon()
+        platform.give("a")
+        await slots.begun.get()
+        await polled(platform, MOST_TAKES + 1)  # what was too much for the others is asked for by the next one
+        assert platform.polls == MOST_TAKES + 1
+
+
+async def test_where_the_platform_is_near_its_jobs_go_first(
+    platform: OddPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takes_module, "HEAD_START_SECONDS", 60.0)  # on a slow machine, too
+    slots = Slots(1)
+    async with taking(slots) as takes:
+        platform.give("a")
+        await slots.begun.get()
+        slots.free += 1
+        takes.ask_soon()
+        waiting = asyncio.create_task(takes.head_start())
+        await polled(platform, 2)
+        assert not waiting.done()
+        platform.give("b")
+        await waiting
+        assert slots.begun.get_nowait() == "b"
+
+
+async def test_nothing_waits_for_a_platform_that_is_far(platform: OddPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(takes_module, "HEAD_START_SECONDS", 0.0)
+    slots = Slots(1)
+    async with taking(slots) as takes:
+        platform.give("a")
+        await slots.begun.get()
+        slots.free += 1
+        takes.ask_soon()
+        await takes.head_start()
+        await polled(platform, 2)
+        assert slots.begun.empty()
+
+
+async def test_the_end_waits_for_no_answer(platform: OddPlatform) -> None:
+    slots = Slots(1)
+    async with taking(slots):
+        await polled(platform, 1)
+    platform.give("a")
+    assert slots.begun.empty()
