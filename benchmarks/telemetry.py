@@ -27,8 +27,8 @@ async def handler(job):
     return {"done": True}
 """
 CONCURRENCY = 8
-JOBS = 3000
-"""In each round, which lasts some seconds then."""
+JOBS = 8000
+"""In each round, which lasts some seconds then: the metrics are read once in most of them."""
 STREAM_ROUNDS = 6
 JOB_ROUNDS = 8
 SCRAPE_SECONDS = 5.0

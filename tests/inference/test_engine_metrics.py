@@ -18,7 +18,7 @@ from podworker.inference.model_names import ModelNames
 from podworker.inference.parameter_manager import ParameterManager
 from podworker.monitoring import job_record
 from podworker.monitoring.instruments import Distribution
-from podworker.monitoring.job_metrics import observe_job
+from podworker.monitoring.job_metrics import count_jobs, observe_job
 from podworker.monitoring.job_record import JobRecord, recording
 from podworker.monitoring.metrics import REGISTRY
 from tests.gguf_files.tiny import LONG_CONTEXT
@@ -44,10 +44,12 @@ async def measured(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     monkeypatch.setattr(job_record, "observers", [observe_job])
     await available(engine)
     REGISTRY.start()
+    REGISTRY.add_collector(count_jobs)
     measured = EngineMetrics(engine)
     await until(lambda found: found.get("podworker.engine.slots") == {("busy",): 0, ("idle",): 2})
     yield measured
     measured.close()
+    count_jobs()
     REGISTRY.stop()
 
 

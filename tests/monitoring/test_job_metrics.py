@@ -1,11 +1,12 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from podworker.errors import InvalidInput, WorkerError
 from podworker.monitoring import job_metrics, metrics
 from podworker.monitoring.instruments import Distribution
-from podworker.monitoring.job_metrics import MOST_CODES, observe_job
+from podworker.monitoring.job_metrics import BATCH, MOST_CODES, count_jobs, observe_job
 from podworker.monitoring.job_record import Generation, JobRecord, Outcome
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "demo"}
@@ -15,7 +16,9 @@ CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "demo"}
 def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(job_metrics, "_custom_codes", set())
     metrics.REGISTRY.start()
+    metrics.REGISTRY.add_collector(count_jobs)
     yield
+    count_jobs()
     metrics.REGISTRY.stop()
 
 
@@ -133,3 +136,21 @@ def test_a_request_that_failed_says_so(job: dict[str, object], code: str | None,
 def test_one_token_has_no_rate() -> None:
     observe_job(a_job(generations=[a_chat(output_tokens=1, output_seconds=0.000001)]))
     assert points("podworker.generation.rate") == points("gen_ai.server.time_per_output_token") == []
+
+
+def test_a_job_is_counted_before_anybody_reads_once_there_are_many() -> None:
+    for _ in range(BATCH):
+        assert not metrics.JOBS.read().points
+        observe_job(a_job())
+    assert [point.value for point in metrics.JOBS.read().points] == [BATCH]
+
+
+def test_two_threads_count_each_job_once() -> None:
+    jobs = 20 * BATCH
+    with ThreadPoolExecutor(2) as threads:
+        reading = [threads.submit(metrics.REGISTRY.snapshot) for _ in range(200)]
+        for _ in range(jobs):
+            observe_job(a_job())
+        for one in reading:
+            one.result()
+    assert points("podworker.jobs") == [({"outcome": "completed", "door": "queue"}, jobs)]

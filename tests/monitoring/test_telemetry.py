@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from podworker.configuration import load_settings
 from podworker.monitoring import job_record, metrics, push, telemetry
-from podworker.monitoring.job_metrics import observe_job
+from podworker.monitoring.job_metrics import count_jobs, observe_job
 from podworker.monitoring.job_record import JobRecord, recording
 from tests.otlp_receiver import Fault, OtlpReceiver, attributes, otlp_receiver
 from tests.worker_process import worker
@@ -31,7 +31,9 @@ def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(telemetry, "END_SECONDS", 60)  # for slow machines
     monkeypatch.setattr("podworker.monitoring.otlp.PATIENCE_SECONDS", 60)
     metrics.REGISTRY.start()
+    metrics.REGISTRY.add_collector(count_jobs)
     yield
+    count_jobs()
     metrics.REGISTRY.stop()
 
 

