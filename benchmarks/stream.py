@@ -77,27 +77,33 @@ def _tokens(job: Job) -> int:
 async def _link(platform: Emulator, delay: float) -> AsyncIterator[str]:
     """A way to the platform on which every byte takes `delay` seconds longer, in each direction."""
     address = urlsplit(platform.url)
+    links: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of ours: of one of its own that is cancelled asyncio prints a traceback.
+        links.add(asyncio.create_task(connect(reader, writer)))
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection(address.hostname, address.port)
         await asyncio.gather(_carry(reader, upstream_writer, delay), _carry(upstream_reader, writer, delay))
 
-    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
     async with server:
         host, port = server.sockets[0].getsockname()
         yield f"http://{host}:{port}"
+        for link in links:
+            link.cancel()
+        await asyncio.gather(*links, return_exceptions=True)
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
     loop = asyncio.get_running_loop()
-    last = loop.create_future()
     try:
         while block := await reader.read(65536):
             loop.call_later(delay, _write, writer, block)
     except ConnectionError:
         pass
-    loop.call_later(delay, last.set_result, None)
-    await last
+    await asyncio.sleep(delay)
     writer.close()
 
 
