@@ -108,7 +108,6 @@ CMD ["podworker", "serve"]
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10m CMD ["podworker", "health"]
 
 # --- A model in the image: --build-arg MODEL=org/repo:Q4_K_M, and for a private one --secret id=HF_TOKEN,env=HF_TOKEN.
-# Layers keep whole seconds only. By its time stamp a worker sees that a file was verified, else it reads all of it again.
 FROM runtime AS model
 COPY --from=project /project /
 ARG MODEL=
@@ -117,8 +116,6 @@ RUN --mount=type=secret,id=HF_TOKEN,uid=1000 \
   if [ -n "$MODEL" ]; then \
     if [ -e /run/secrets/HF_TOKEN ]; then HF_TOKEN=$(cat /run/secrets/HF_TOKEN); export HF_TOKEN; fi; \
     podworker models pull "$MODEL"; \
-    find "$HOME/.cache/podworker" -type f -exec touch --date="@$(date +%s)" {} +; \
-    podworker models check; \
   fi
 
 # --- For handlers that need no language model: `--target handler`. Not the last stage, so never built by default.

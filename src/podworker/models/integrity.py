@@ -7,6 +7,8 @@ from pathlib import Path
 
 from podworker.models.records import FileRecord, ModelRecord
 
+_SECOND_NS = 1_000_000_000
+
 
 class Condition(Enum):
     """How a file compares with its record."""
@@ -33,7 +35,16 @@ def file_condition(folder: Path, file: FileRecord) -> Condition:
         return Condition.DAMAGED
     if status.st_size != file.size:
         return Condition.DAMAGED
-    return Condition.UNTOUCHED if status.st_mtime_ns == file.modified_ns else Condition.CHANGED
+    return Condition.UNTOUCHED if _same_time(status.st_mtime_ns, file.modified_ns) else Condition.CHANGED
+
+
+def _same_time(seen_ns: int, verified_ns: int) -> bool:
+    """Whether a time stamp is the one that was verified, or what a container image keeps of it.
+
+    The builders of images cut time stamps in layers to whole seconds (BuildKit's `fsutil`, moby's `pkg/archive`). Only
+    a stamp without a fraction is taken so: whoever writes to the file leaves one.
+    """
+    return seen_ns in {verified_ns, verified_ns - verified_ns % _SECOND_NS}
 
 
 def rehashed(folder: Path, record: ModelRecord, *, every: bool = False) -> ModelRecord:
