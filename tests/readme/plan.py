@@ -48,21 +48,22 @@ def skipped(reason: str) -> tuple[Step, ...]:
     return (Step(skip=reason),)
 
 
+NEW_PROJECT_STEPS = (
+    "~/podworker/.tools/bin/uv venv",
+    ". .venv/bin/activate",
+    "~/podworker/.tools/bin/uv pip install -r requirements-dev.txt",
+    "python handler.py",
+    "pytest",
+)
+"""What the command prints as the next steps, after `cd`, where only the clone has uv."""
+NEW_PROJECT_RESULTS = {"python handler.py": r'"shout": ?"HELLO"', "pytest": r"\d passed"}
 NEW_PROJECT = (
-    Step(),
-    # What the command prints as the next steps. Before podworker's first release PyPI does not have it, and neither has
-    # the clone's environment pip; so a wheel of the clone stands for PyPI's, and uv for pip.
-    ours(".tools/bin/uv build --wheel --quiet --out-dir ../wheels"),
-    ours(".tools/bin/uv venv --quiet ../my-environment"),
-    ours(
-        ".tools/bin/uv pip install --quiet --python ../my-environment --find-links ../wheels"
-        " -r my-worker/requirements-dev.txt"
-    ),
+    Step(expect=r"Next:\s+cd my-worker"),
     ours("cd my-worker"),
-    ours("../../my-environment/bin/python handler.py", expect=r'"shout": ?"HELLO"'),
-    ours("../../my-environment/bin/pytest", expect=r"\d passed"),
+    *(ours(step, expect=NEW_PROJECT_RESULTS.get(step, "")) for step in NEW_PROJECT_STEPS),
     ours("cd .."),
-    ours("rm -r my-worker ../my-environment ../wheels"),
+    ours(". .venv/bin/activate"),
+    ours("rm -r my-worker"),
 )
 HANDLER_ANSWERS = ours("""podworker call --input '{"text": "hello"}'""", expect="HELLO")
 

@@ -3,18 +3,23 @@
 import importlib.metadata
 import importlib.resources
 import re
+import shlex
 from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
 import click
 
+from podworker.cli.new_origin import Origin, origin
+from podworker.cli.new_steps import Installer, install_steps, installer, run_steps
+from podworker.cli.new_words import image_words, requirement_words
+
 KINDS = ("function", "model")
 SUFFIX = ".tmpl"
 """Ends the name of every template: so no tool takes one for a file of podworker's own."""
 DOT = "dot-"
 """Stands for the dot of a hidden file, for the same reason."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 
 
 @click.command(name="new")
@@ -44,13 +49,29 @@ def command(folder: Path, kind: str) -> None:
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise click.BadParameter(f"{folder} is there already, and not an empty folder.", param_hint="FOLDER")
-    values = {"name": name, "version": importlib.metadata.version("podworker")}
-    for path, text in project(kind, values):
+    source = origin()
+    tools = installer(source)
+    for path, text in project(kind, _values(name, kind, source, tools)):
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
         click.echo(f"  {file}")
-    click.echo(f"\nNext:\n  cd {folder}\n  pip install -r requirements-dev.txt\n  python handler.py\n  pytest")
+    steps = [f"cd {shlex.quote(str(folder))}", *install_steps(tools), *run_steps(kind)]
+    click.echo("\n".join(["\nNext:", *(f"  {step}" for step in steps)]))
+
+
+def _values(name: str, kind: str, source: Origin, tools: Installer) -> dict[str, str]:
+    """What stands for the templates' names."""
+    version = importlib.metadata.version("podworker")
+    return {
+        "name": name,
+        "version": version,
+        "podworker": source.requirement,
+        "requirement": requirement_words(source, version),
+        "steps": "\n".join([*install_steps(tools), *run_steps(kind)]),
+        "without": tools.note,
+        "image": image_words(source, name, kind),
+    }
 
 
 def project(kind: str, values: dict[str, str]) -> Iterator[tuple[PurePosixPath, str]]:
