@@ -258,3 +258,13 @@ def test_the_demo_here(tmp_path: Path) -> None:
     assert found.slots == 8
     smaller = plan_memory(settings, models, failed=found)
     assert 0 < smaller.slots < 8
+
+
+def test_a_model_that_writes_and_makes_embeddings_takes_more(tmp_path: Path) -> None:
+    given = {"model": str(demo_model()), "context_length": 512, "slots": 2, "model_store": tmp_path}
+    models = find_models(load_settings(**given))
+    assert models is not None
+    writes, both = (
+        plan_memory(load_settings(**given, model_task=task), models).main.buffers for task in ("generate", "embed")
+    )
+    assert both - writes == (512 - 2) * 49_152 * 4

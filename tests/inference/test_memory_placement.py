@@ -10,8 +10,10 @@ from subprocess import PIPE
 
 import pytest
 
+from podworker.configuration import load_settings
 from podworker.inference.engine_options import EngineOptions, attributes
 from podworker.inference.memory_placement import Demand, Shape, place
+from podworker.inference.model_kind import model_kind
 from podworker.models.memory_budget import Budget
 from podworker.models.validator import validate
 from tests.gguf_files.demo import demo_model
@@ -61,6 +63,18 @@ def test_the_sizes_are_the_engines_own(  # noqa: PLR0917 - a row of the table
     assert placement.cache == pytest.approx(told(log, "KV"), abs=MIB // 50)
     compute = told(log, "compute")
     assert compute <= placement.main.buffers <= 1.5 * compute + MIB
+
+
+def test_a_model_that_writes_and_makes_embeddings_has_scores_for_a_whole_batch(tmp_path: Path) -> None:
+    info = validate(demo_model())
+    kind = model_kind(load_settings(model_task="embed"), info)
+    log = load(replace(OPTIONS, kind=kind), tmp_path / "engine.sock")
+    shape = Shape(gpu_layers=0, context_length=OPTIONS.context_length, slots=OPTIONS.slots)
+    placement = place(Demand(model=info, micro_batch=OPTIONS.batch_size, scores_all=True), shape, PLENTY)
+    assert placement is not None
+    compute = told(log, "compute")
+    assert compute > OPTIONS.batch_size * 49_152 * 4
+    assert compute <= placement.main.buffers <= 1.3 * compute + MIB
 
 
 LOAD = """\

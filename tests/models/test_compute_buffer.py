@@ -56,11 +56,11 @@ SMOLLM = buffer(shape(576, 9, 64, 1536), 49_152)
 def test_it_is_enough_but_not_far_above(
     model: ComputeBuffer, micro_batch: int, cells: tuple[int, int], slots: int, mib: float
 ) -> None:
-    size = model.size(micro_batch=micro_batch, cells=cells[0], window_cells=cells[1], slots=slots)
+    size = model.size(micro_batch=micro_batch, cells=cells[0], window_cells=cells[1], scored=slots)
     assert mib * MIB <= size <= 1.3 * mib * MIB
 
 
 @pytest.mark.parametrize(("model", "mib"), [(LLAMA_8B, 580.01), (LLAMA_70B, 1140.01), (SMOLLM, 167.51)])
 def test_without_flash_attention_every_head_has_its_scores(model: ComputeBuffer, mib: float) -> None:
-    size = model.size(micro_batch=512, cells=8192, window_cells=0, slots=2, flash_attention=False)
+    size = model.size(micro_batch=512, cells=8192, window_cells=0, scored=2, flash_attention=False)
     assert mib * MIB <= size <= 1.3 * mib * MIB

@@ -12,7 +12,7 @@ from podworker.inference.engine_devices import engine_uses_gpus
 from podworker.inference.memory_choice import Choice, Chooser, Wishes
 from podworker.inference.memory_placement import Demand, Use
 from podworker.inference.memory_words import reason, too_large
-from podworker.inference.model_kind import model_kind
+from podworker.inference.model_kind import Task, model_kind
 from podworker.models.compute_buffer import MICRO_BATCH
 from podworker.models.memory_budget import Budget, GpuBudget, budget_here, split_of
 from podworker.models.model_set import ModelSet
@@ -92,13 +92,15 @@ def plan_memory(settings: Settings, models: ModelSet, *, failed: MemoryPlan | No
 def demand_of(settings: Settings, models: ModelSet) -> Demand:
     """What is to be loaded."""
     model = models.model.description
+    kind = model_kind(settings, model)
     return Demand(
         model=model,
-        micro_batch=None if model_kind(settings, model).whole else min(settings.batch_size or MICRO_BATCH, MICRO_BATCH),
+        micro_batch=None if kind.whole else min(settings.batch_size or MICRO_BATCH, MICRO_BATCH),
         flash_attention=settings.flash_attention != "off",
+        scores_all={Task.EMBED, Task.GENERATE} <= kind.tasks,
         draft=models.draft.description if models.draft else None,
         projector=models.projector.description.size if models.projector else 0,
-        adapters=sum(adapter.found.path.stat().st_size for adapter in models.adapters),
+        adapters=sum(adapter.found.description.size for adapter in models.adapters),
     )
 
 

@@ -27,6 +27,7 @@ class Demand:
         model: The model.
         micro_batch: Tokens decoded at a time. None: a whole context, as encoders need it.
         flash_attention: False where it is switched off.
+        scores_all: It makes embeddings and writes: the engine has room for the scores of every token in a batch.
         draft: The model that drafts for it. It goes to the GPU as a whole, with a cache of its own.
         projector: Bytes of the projector's file; 0 if there is none.
         adapters: Bytes of the LoRA adapters' files.
@@ -35,6 +36,7 @@ class Demand:
     model: ModelInfo
     micro_batch: int | None
     flash_attention: bool = True
+    scores_all: bool = False
     draft: ModelInfo | None = None
     projector: int = 0
     adapters: int = 0
@@ -140,7 +142,7 @@ class _Layout:
         )
         self._cache = [shape.slots * size for size in cache] + [0]
         self._weights = model.weights.units
-        self._buffer = _buffer(model, demand, shape)
+        self._buffer = _buffer(model, demand, shape, scores_all=demand.scores_all)
         self._fixed = [self._beside(gpu) for gpu in range(gpus)]
 
     def main(self) -> Use:
@@ -208,13 +210,13 @@ class _Layout:
         return Use(weights=weights, cache=cache, buffers=buffers)
 
 
-def _buffer(model: ModelInfo, demand: Demand, shape: Shape) -> int:
+def _buffer(model: ModelInfo, demand: Demand, shape: Shape, *, scores_all: bool = False) -> int:
     cells, window_cells = model.kv_cache.cells(shape.context_length, demand.batch(shape))
     return model.compute_buffer.size(
         micro_batch=demand.batch(shape),
         cells=cells,
         window_cells=window_cells if model.kv_cache.window else 0,
-        slots=shape.slots,
+        scored=demand.batch(shape) if scores_all else shape.slots,
         flash_attention=demand.flash_attention,
     )
 

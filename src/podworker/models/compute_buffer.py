@@ -34,19 +34,22 @@ class ComputeBuffer:
     heads: int = 0
     vocabulary: int = 0
 
-    def size(self, *, micro_batch: int, cells: int, window_cells: int, slots: int, flash_attention: bool = True) -> int:
+    def size(
+        self, *, micro_batch: int, cells: int, window_cells: int, scored: int, flash_attention: bool = True
+    ) -> int:
         """Bytes on each device that computes.
 
         Args:
             micro_batch: Tokens decoded at a time.
             cells: Of a slot's KV cache.
             window_cells: Of the windowed layers' cache; 0 if there are none.
-            slots: Answers in a batch.
+            scored: Tokens of a micro-batch that get a score for each token of the vocabulary: the last of each slot;
+                all of them where a model that writes makes embeddings, too.
             flash_attention: Without it, every head has a row of scores for every token.
         """
         masks = (cells + window_cells) * _MASK
         scores = 0 if flash_attention else cells * (self.heads + 1) * _FLOAT
-        return micro_batch * (self.activations * _FLOAT + masks + scores) + slots * self.vocabulary * _FLOAT
+        return micro_batch * (self.activations * _FLOAT + masks + scores) + scored * self.vocabulary * _FLOAT
 
     def inputs(self, *, micro_batch: int, cells: int, window_cells: int) -> int:
         """Bytes of what goes into a graph: several GPUs that work in turn keep it several times."""

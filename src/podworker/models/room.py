@@ -35,7 +35,7 @@ def room_of(settings: Settings, model: ModelInfo, budget: Budget) -> int:
     slots = settings.slots or SENSIBLE_SLOTS
     type_k = settings.cache_type_k or settings.cache_type_v or F16
     cells, window_cells = model.kv_cache.cells(context, MICRO_BATCH)
-    buffer = model.compute_buffer.size(micro_batch=MICRO_BATCH, cells=cells, window_cells=window_cells, slots=slots)
+    buffer = model.compute_buffer.size(micro_batch=MICRO_BATCH, cells=cells, window_cells=window_cells, scored=slots)
     slot = model.kv_cache.size(context, type_k=type_k, type_v=settings.cache_type_v or type_k)
     if budget.gpus:
         return sum(gpu.available - buffer for gpu in budget.gpus) - slots * slot
