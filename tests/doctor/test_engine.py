@@ -88,6 +88,15 @@ def test_an_engine_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "hunter2" not in str(failing)
 
 
+def test_a_program_without_its_library(tmp_path: Path) -> None:
+    words = "libgomp.so.1: cannot open shared object file: No such file or directory"
+    finding = started(program(tmp_path, f'echo "$0: error while loading shared libraries: {words}" >&2; exit 127'))
+    assert finding.verdict is Verdict.PROBLEM
+    assert words in finding.found
+    assert finding.advice is not None
+    assert "apt-get install libgomp1" in finding.advice
+
+
 def test_a_program_for_another_cpu(tmp_path: Path) -> None:
     finding = started(program(tmp_path, "kill -ILL $$"))
     assert finding.verdict is Verdict.PROBLEM

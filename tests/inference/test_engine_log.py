@@ -50,6 +50,25 @@ def test_want_of_memory_while_it_loads(line: str) -> None:
     assert log.reason is None
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "ImportError: {}: cannot open shared object file: No such file or directory",
+        "/opt/llama-server: error while loading shared libraries: {}: cannot open shared object file: No such file or"
+        " directory",
+    ],
+)
+def test_a_missing_library_is_told_with_its_package(words: str) -> None:
+    log = EngineLog()
+    log.add("Traceback (most recent call last):")
+    log.add(words.format("libgomp.so.1"))
+    assert log.reason is not None
+    assert "needs libgomp.so.1" in log.reason
+    assert "apt-get install libgomp1" in log.reason
+    log.add(words.format("libother.so.3"))
+    assert log.reason == words.format("libother.so.3"), "nobody knows which package that is"
+
+
 SERVED = (
     "parse: error parsing grammar: unexpected end of input",
     f'root ::= {CONTENT} "a',

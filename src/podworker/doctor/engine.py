@@ -19,6 +19,7 @@ from podworker.inference.engine_build import (
     unsupported,
     used_gpus,
 )
+from podworker.inference.engine_libraries import missing_library
 
 _VERSION = "import xllamacpp; print('version:', xllamacpp.__version__)"
 _LONGEST = 200
@@ -72,7 +73,10 @@ def engine(facts: Facts, seconds: float) -> Finding:
     if done.returncode == 0:
         version = re.search(r"version: *(\S+( \(\w+\))?)", words)
         return ok(f"{_name(binary)}, {f'version {version[1]}' if version else 'which tells no version'}.")
-    return problem(f"{_name(binary)} {_ended(done.returncode)}{_last_line(words)}.", _advice(facts.settings))
+    found = f"{_name(binary)} {_ended(done.returncode)}{_last_line(words)}."
+    if library := missing_library(words):
+        return problem(found, f"{library[0].upper()}{library[1:]}.")
+    return problem(found, _advice(facts.settings))
 
 
 def _name(binary: Path | None) -> str:

@@ -3,6 +3,7 @@
 import logging
 import re
 
+from podworker.inference.engine_libraries import missing_library
 from podworker.monitoring import content
 
 logger = logging.getLogger("podworker.engine")
@@ -49,7 +50,7 @@ class EngineLog:
 
     @property
     def reason(self) -> str | None:
-        """Why the engine ended, in its own words; None where it left none."""
+        """Why the engine ended, in its own words, or with what to install; None where it left none."""
         return self._load_error or self._last_words
 
     def forget_load(self) -> None:
@@ -72,7 +73,7 @@ class EngineLog:
         if level in {None, "E"} and _OUT_OF_MEMORY.search(text):
             self.memory_words = True
         if level is None:  # an abort's last words come without a time stamp
-            self._last_words = text
+            self._last_words = missing_library(text) or text
         elif level == "E" and self._load_error is None:
             self._load_error = text  # the cause; the errors that follow it are its consequences
         told = level == "E" or (level == "W" and not _USUAL.search(text))
