@@ -15,4 +15,5 @@ def missing_library(words: str) -> str | None:
     package = PACKAGES.get(found["library"]) if found else None
     if found is None or package is None:
         return None
-    return f"the engine needs {found['library']}, which is not installed: run `apt-get install {package}` on Debian or Ubuntu"
+    install = f"apt-get install {package}"
+    return f"the engine needs {found['library']}, which is not installed: run `{install}` on Debian or Ubuntu"
