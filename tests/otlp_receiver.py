@@ -35,7 +35,8 @@ class OtlpReceiver:
         self.posts = 0
         """All of them, those that were not taken, too."""
         self.headers: list[Mapping[str, str]] = []
-        self.bodies: list[bytes] = []
+        self.bodies: list[tuple[str, bytes]] = []
+        """Paths, and what came there."""
         self.metrics: list[ExportMetricsServiceRequest] = []
         self.traces: list[ExportTraceServiceRequest] = []
         self._news = asyncio.Event()
@@ -95,7 +96,7 @@ class OtlpReceiver:
             request.transport.close()
             return web.Response()
         self.headers.append(request.headers)
-        self.bodies.append(body)
+        self.bodies.append((request.path, body))
         if request.path == "/v1/metrics":
             self.metrics.append(ExportMetricsServiceRequest.FromString(body))
         else:

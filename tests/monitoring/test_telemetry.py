@@ -258,7 +258,7 @@ async def test_a_worker_that_is_stopped_has_sent_everything(tmp_path: Path) -> N
             assert resource["service.instance.id"] == "w1"
             assert resource["runpod.endpoint.id"] == "local"
             assert resource["deployment.environment.name"] == "test"
-        assert not any(SECRET.encode() in body for body in receiver.bodies)
+        assert not any(SECRET.encode() in body for _, body in receiver.bodies)
         assert SECRET not in subject.output
 
 
@@ -287,7 +287,7 @@ async def test_a_language_model_tells_its_phases_and_ends_although_the_receiver_
         assert told["gen_ai.operation.name"] == "chat"
         assert told["gen_ai.usage.output_tokens"] == 4
         assert int(told["gen_ai.usage.input_tokens"]) > 4
-        assert not any(SECRET.encode() in body for body in receiver.bodies)
+        assert not any(SECRET.encode() in body for _, body in receiver.bodies)
 
         receiver.fault = Fault.HANGS
         await subject.run(chat)

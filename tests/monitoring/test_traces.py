@@ -6,6 +6,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from podworker.errors import EngineCrashed, WorkerError
 from podworker.monitoring.job_record import Generation, JobRecord, Outcome
+from podworker.monitoring.redaction import MASK
 from podworker.monitoring.traceparent import Traceparent, parse
 from podworker.monitoring.traces import Origin, job_spans
 from tests.otlp_receiver import attributes
@@ -51,6 +52,15 @@ def test_a_job_is_a_span_with_its_phases() -> None:
     assert {span.trace_id for span in found.values()} == {root.trace_id}
     assert {span.parent_span_id for name, span in found.items() if name != root.name} == {root.span_id}
     assert root.status.code == Status.STATUS_CODE_UNSET
+
+
+def test_names_that_a_client_chose_hold_no_secret() -> None:
+    record = job()
+    record.job_id = record.request_id = "Bearer abcdefgh"
+    told = attributes(spans(record)["process endpoint-1"].attributes)
+    assert (
+        told["faas.invocation_id"] == told["messaging.message.id"] == told["podworker.request.id"] == f"Bearer {MASK}"
+    )
 
 
 def test_a_jobs_attributes_are_those_of_the_conventions() -> None:

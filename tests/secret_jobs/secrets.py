@@ -32,6 +32,7 @@ class Secrets:
             "BUCKET_SECRET_ACCESS_KEY": f"{self.value()}/+=&{self.value()}",
             "RUNPOD_SECRET_SOAK": f'{self.value()} "with\\odd" characters {self.value()}',
             "DATABASE_PASSWORD": self.value(),
+            "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer%20{self.value()},x-scope={self.value()}",
             "PRIVATE_KEY": f"-----BEGIN-----\n{self.value()}\n{self.value()}\n-----END-----",
         }
 

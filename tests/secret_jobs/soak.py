@@ -1,4 +1,7 @@
-"""Jobs with secrets in prompts, settings, URLs and errors, over both doors: none is in any log line or error."""
+"""Jobs with secrets in prompts, settings, URLs and errors, over both doors, and the search for them in what comes out.
+
+That is each log line, error, metric (of `/metrics` and as an OTLP receiver got it) and trace.
+"""
 
 import argparse
 import asyncio
@@ -7,8 +10,9 @@ import random
 import secrets
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import aiohttp
@@ -16,12 +20,14 @@ import aiohttp
 from podworker.emulator import Emulator
 from podworker.emulator.jobs import Job
 from tests.http_worker import http_worker
+from tests.otlp_receiver import OtlpReceiver, attributes, otlp_receiver
 from tests.secret_jobs import handler
 from tests.secret_jobs.secrets import CANARY, MARK, Search, Secrets
-from tests.worker_process import worker
+from tests.worker_process import SECONDS, worker
 
 HANDLER = [str(Path(handler.__file__).resolve())]
 AT_ONCE = 20
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 ALSO_FETCHED = ("/health", "/ping", "/openapi.json", "/metrics")
 """What the HTTP door tells besides answers: searched at the end."""
 
@@ -36,7 +42,7 @@ class Plan:
     log_format: str = "json"
     log_content: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
-    """More variables for the workers, such as where they send metrics and traces."""
+    """More variables for the workers: where they send metrics and traces."""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -62,16 +68,22 @@ async def queue_jobs(plan: Plan, search: Search, folder: Path) -> None:
         job = Job(input=_input(made, number))
         async with slots:
             emulator.platform.submit(job)
-            await job.news.wait_until(lambda: job.state.final)
+            async with asyncio.timeout(SECONDS):
+                await job.news.wait_until(lambda: job.state.final)
         search.add("errors of the queue", json.dumps(job.error))
 
-    async with worker(folder, HANDLER, emulator, **own, **plan.variables, **ping) as subject:
+    sockets = {"XDG_RUNTIME_DIR": str(folder / "queue")}
+    (folder / "queue").mkdir()
+    async with worker(folder, HANDLER, emulator, **own, **plan.variables, **ping, **sockets) as subject:
         await subject.ready()
         await subject.printed("Ping Request Error")
         subject.listen()
         async with asyncio.TaskGroup() as group:
             for number in range(plan.jobs):
                 group.create_task(one(number))
+        (socket,) = (folder / "queue").glob("*/*.sock")
+        async with aiohttp.ClientSession("http://w", connector=aiohttp.UnixConnector(str(socket))) as session:
+            await fetch(session, ("/health", "/metrics"), search, "at the socket of the queue's worker")
         subject.process.terminate()
         assert await subject.ended() == 0
         await subject.drained()
@@ -102,12 +114,25 @@ async def http_jobs(plan: Plan, search: Search, folder: Path) -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(plan.jobs):
                 group.create_task(one(number))
-        for path in ALSO_FETCHED:
-            async with session.get(path, headers=key) as answer:
-                search.add(path, await answer.text())
+        session.headers.update(key)
+        await fetch(session, ALSO_FETCHED, search, "by HTTP")
         subject.process.terminate()
         assert await subject.exit_code() == 0
     plan.search_log(search, "log of HTTP", subject.output)
+
+
+async def fetch(session: aiohttp.ClientSession, paths: Iterable[str], search: Search, where: str) -> None:
+    """Search what a worker tells of itself; the metrics in both forms."""
+    for path in paths:
+        for accept in ("*/*", OPENMETRICS) if path == "/metrics" else ("*/*",):
+            async with session.get(path, headers={"Accept": accept}) as answer:
+                search.add(f"{path} {where}", await answer.text(), marks=(MARK, CANARY))
+
+
+def search_telemetry(search: Search, receiver: OtlpReceiver) -> None:
+    """Search each post, byte for byte."""
+    for path, body in receiver.bodies:
+        search.add(f"OTLP, {path}", body.decode(errors="replace"), marks=(MARK, CANARY))
 
 
 def _input(made: Secrets, number: int) -> dict[str, object]:
@@ -122,8 +147,15 @@ def _error(answer: Mapping[str, object]) -> object:
 async def soak(plan: Plan) -> Search:
     """Run a plan; what was found."""
     search = Search()
-    with tempfile.TemporaryDirectory() as folder:
-        await asyncio.gather(queue_jobs(plan, search, Path(folder)), http_jobs(plan, search, Path(folder)))
+    async with otlp_receiver() as receiver:
+        to = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "TRACES": "true"}
+        plan = replace(plan, environment={**plan.environment, **to})
+        with tempfile.TemporaryDirectory() as folder:
+            await asyncio.gather(queue_jobs(plan, search, Path(folder)), http_jobs(plan, search, Path(folder)))
+        search_telemetry(search, receiver)
+        traced = Counter(attributes(span.attributes).get("faas.trigger") for span in receiver.spans())
+        assert traced["pubsub"] == plan.jobs, traced
+        assert traced["http"], traced
     return search
 
 

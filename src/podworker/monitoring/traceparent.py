@@ -1,7 +1,7 @@
 """The caller's trace, as its `traceparent` names it (W3C Trace Context)."""
 
+import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -33,9 +33,9 @@ class Traceparent:
     @classmethod
     def new(cls, parent: Self | None) -> Self:
         """A new span: in its parent's trace, and sampled as that is; without a parent in a sampled trace of its own."""
-        span_id = secrets.token_hex(8)
+        span_id = os.urandom(8).hex()  # not by `secrets`: users have a file of that name beside their handler
         if parent is None:
-            return cls(secrets.token_hex(16), span_id)
+            return cls(os.urandom(16).hex(), span_id)
         return cls(parent.trace_id, span_id, parent.flags)
 
     @property

@@ -24,6 +24,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from podworker.monitoring.job_record import Generation, JobRecord, Outcome
 from podworker.monitoring.operations import operation
 from podworker.monitoring.otlp_metrics import NANOSECONDS
+from podworker.monitoring.redaction import redact
 from podworker.monitoring.traceparent import Traceparent, parse
 
 PROVIDER = "llama_cpp"
@@ -132,21 +133,22 @@ def job_spans(record: JobRecord, origin: Origin, *, cold_start: bool = False) ->
 
 
 def _job_attributes(record: JobRecord, origin: Origin, *, cold_start: bool) -> Attributes:
+    job_id = redact(record.job_id)  # names that a client chose, as in the log
     queued: Attributes = {
         "messaging.system": "runpod",
         "messaging.operation.name": "process",
         "messaging.operation.type": "process",
         "messaging.destination.name": origin.destination,
-        "messaging.message.id": record.job_id,
+        "messaging.message.id": job_id,
     }
     return {
         **(queued if record.door == "queue" else {}),
         "faas.trigger": TRIGGERS.get(record.door, OTHER),
-        "faas.invocation_id": record.job_id,
+        "faas.invocation_id": job_id,
         "faas.coldstart": cold_start,
         "podworker.door": record.door,
         "podworker.job.outcome": str(record.outcome),
-        "podworker.request.id": record.request_id,
+        "podworker.request.id": record.request_id and redact(record.request_id),
     }
 
 
