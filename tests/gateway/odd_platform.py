@@ -27,7 +27,8 @@ class OddPlatform:
     """A platform that answers polls with what lies in its queues, and posts as `faults` say.
 
     Attributes:
-        takes: What polls for jobs are answered with: a list of jobs, or a response. Without any, polls are held.
+        takes: What polls for jobs are answered with: a list of jobs, a response, or a function that answers the
+            request. Without any, polls are held.
         stops: Ids of jobs to stop, the answers to polls for them.
         faults: What the next posts meet: an HTTP status; `break`, the connection breaks in mid-post; `lost`, the post
             is taken, but its answer is lost; `hang`, there is no answer. Without any, posts are taken.
@@ -65,9 +66,12 @@ class OddPlatform:
         async with asyncio.timeout(60):
             return await self.taken.get()
 
-    async def take(self, request: web.Request) -> web.Response:
+    async def take(self, request: web.Request) -> web.StreamResponse:
         self.polls += 1
         answer = await self.takes.get()
+        if callable(answer):
+            response: web.StreamResponse = await answer(request)
+            return response
         if isinstance(answer, web.Response):
             return answer
         return web.json_response(answer if "batch" in request.path else answer[0])
@@ -118,6 +122,24 @@ async def odd_platform() -> AsyncIterator[OddPlatform]:
         yield platform
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def deaf_server() -> AsyncIterator[str]:
+    """A server that lets everybody in and reads nothing."""
+    over = asyncio.Event()
+
+    async def ignore(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(ignore, "127.0.0.1", 0, limit=1)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        over.set()
+        server.close()
+        await server.wait_closed()
 
 
 def _break(request: web.Request) -> None:

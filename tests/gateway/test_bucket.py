@@ -28,6 +28,7 @@ from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
 from podworker.gateway.serialisation import serialise
 from tests import models
+from tests.gateway.odd_platform import deaf_server
 
 POLICY = """{"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::results/*"}]}"""
@@ -156,6 +157,16 @@ async def test_trouble_that_passes_is_waited_for(monkeypatch: pytest.MonkeyPatch
         await runner.cleanup()
     with pytest.raises(StorageFailed, match=f"did not take it .*Connect|({TRIES} tries)"):
         await bucket.upload("a.json", b"{}")
+
+
+async def test_a_bucket_that_stops_reading_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podworker.gateway.bucket.SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr("podworker.gateway.bucket.SLOWEST_BYTES_PER_SECOND", 1e12)
+    monkeypatch.setattr("podworker.gateway.bucket.TRIES", 1)
+    async with deaf_server() as url:
+        with pytest.raises(StorageFailed, match=r"did not take it .*Timeout"):
+            async with asyncio.timeout(60):
+                await Bucket(url, "key", "secret", "results").upload("a.json", b" " * 20_000_000)
 
 
 JOB = Job("job-1", {}, {"id": "job-1", "input": {}})

@@ -5,19 +5,22 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runpod.serverless.modules import rp_http, rp_job
 from runpod.serverless.modules.rp_logger import RunPodLogger
 
+from podworker.errors import WorkerError
 from podworker.gateway import queue as queue_module
 from podworker.gateway import takes as takes_module
+from podworker.gateway.bucket import Bucket
 from podworker.gateway.function_handler import FunctionHandler
 from podworker.gateway.job import Job
 from podworker.gateway.limits import Limits
 from podworker.gateway.queue import QueueDoor
 from podworker.gateway.sdk_scheduler import SdkDoor
-from tests.gateway.odd_platform import OddPlatform, odd_platform
+from tests.gateway.odd_platform import OddPlatform, deaf_server, odd_platform
 from tests.worker_process import worker
 
 Door = QueueDoor | SdkDoor
@@ -49,9 +52,15 @@ class Hands:
                 await self.go.wait()
             except asyncio.CancelledError:
                 self.cancelled.put_nowait(job.id)
+                if job.input.get("cleans_up"):
+                    await self.go.wait()
                 raise
         if "divide" in job.input:
             return 1 / job.input["divide"]
+        if job.input.get("wears_out") == "raised":
+            raise WorkerError("The GPU is gone.", refresh_worker=True)
+        if job.input.get("wears_out") == "returned":
+            return {"of": job.id, "refresh_worker": True}
         return {"of": job.id}
 
 
@@ -62,11 +71,16 @@ def hands() -> Hands:
 
 @asynccontextmanager
 async def serving(
-    hands: Hands, kind: Callable[..., Door] = QueueDoor, *, concurrency: int = 1, drain_seconds: float = 60.0
+    hands: Hands,
+    kind: Callable[..., Door] = QueueDoor,
+    *,
+    concurrency: int = 1,
+    drain_seconds: float = 60.0,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
 ) -> AsyncIterator[tuple[Door, asyncio.Task[None]]]:
     handler = FunctionHandler(hands.run, concurrency=concurrency)
     async with asyncio.timeout(120):
-        door = kind(handler, drain_seconds=drain_seconds, limits=Limits())
+        door = kind(handler, drain_seconds=drain_seconds, limits=limits)
         task = asyncio.create_task(door.serve())
         try:
             yield door, task
@@ -260,14 +274,91 @@ async def test_results_on_their_way_are_posted_before_the_end(platform: OddPlatf
         assert (await platform.next_post()).body == {"output": {"of": "a"}}
 
 
-async def test_a_job_that_outlasts_the_drain_time_is_failed(platform: OddPlatform, hands: Hands) -> None:
-    async with serving(hands, drain_seconds=0.05) as (door, task):
+@BOTH
+async def test_a_job_that_outlasts_the_drain_time_is_failed(
+    platform: OddPlatform, hands: Hands, kind: Callable[..., Door]
+) -> None:
+    async with serving(hands, kind, drain_seconds=0.05) as (door, task):
         platform.give("a", wait=True)
         await hands.begun.get()
         door.close()
         await task
-        error = json.loads((await platform.next_post()).body["error"])
+        body = (await platform.next_post()).body
+        error = json.loads(body["error"])
         assert (error["code"], error["retryable"]) == ("worker_stopping", True)
+        assert set(body) == {"error"}
+
+
+async def test_a_result_that_hangs_on_its_way_to_a_bucket_ends_with_the_drain(
+    platform: OddPlatform, hands: Hands
+) -> None:
+    async with deaf_server() as url:
+        limits = Limits(result_bytes=1, bucket=Bucket(url, "key", "secret", "results"))
+        async with serving(hands, drain_seconds=0.05, limits=limits) as (door, task):
+            platform.give("a")
+            await hands.begun.get()
+            while platform.polls < 2:  # noqa: ASYNC110 - its slot is free: the handler has answered
+                await asyncio.sleep(0.01)
+            door.close()
+            await task
+            assert json.loads((await platform.next_post()).body["error"])["code"] == "worker_stopping"
+
+
+async def test_a_job_that_is_stopped_before_its_first_step_leaves_its_slot(platform: OddPlatform, hands: Hands) -> None:
+    async with serving(hands) as (door, _):
+        assert isinstance(door, QueueDoor)
+        while not platform.polls:  # noqa: ASYNC110 - the platform has no event for it
+            await asyncio.sleep(0.01)
+        session: Any = None  # it comes to no post
+        door._begin(session, {"id": "a", "input": {}})
+        door._jobs["a"].cancel()
+        for job_id in "bc":
+            platform.give(job_id)
+            assert (await platform.next_post()).job == job_id
+        assert not door._progress.get("a"), "the heartbeat would name it for ever"
+
+
+async def test_a_job_that_comes_again_while_it_is_stopped_is_run_again(platform: OddPlatform, hands: Hands) -> None:
+    """Its time was over, and its client has sent it again by /retry: nobody else has it."""
+    async with serving(hands, concurrency=2) as (door, _):
+        assert isinstance(door, QueueDoor)
+        platform.give("a", wait=True, cleans_up=True)
+        await hands.begun.get()
+        platform.stops.put_nowait(["a"])
+        await hands.cancelled.get()
+        platform.give("a")
+        while "a" not in door._again:  # noqa: ASYNC110 - nothing else shows that it came
+            await asyncio.sleep(0.01)
+        hands.go.set()
+        assert (await platform.next_post()).body == {"output": {"of": "a"}}
+        assert platform.tries == 1
+
+
+async def test_a_failed_job_holds_no_slot_while_its_error_is_posted(platform: OddPlatform, hands: Hands) -> None:
+    platform.taking.clear()
+    async with serving(hands):
+        platform.give("a", divide=0)
+        platform.give("b")
+        assert [await hands.begun.get(), await hands.begun.get()] == ["a", "b"]
+        platform.taking.set()
+        assert {(await platform.next_post()).job, (await platform.next_post()).job} == {"a", "b"}
+
+
+@pytest.mark.parametrize("way", ["raised", "returned"])
+async def test_a_worker_that_is_beyond_repair_takes_no_more_jobs(platform: OddPlatform, hands: Hands, way: str) -> None:
+    async with serving(hands) as (_, task):
+        platform.give("a", wears_out=way)
+        platform.give("b")
+        await task
+        assert (await platform.next_post()).body["stopPod"] is True
+        assert platform.takes.qsize() == 1
+
+
+async def test_a_loop_of_the_sdk_that_breaks_is_no_good_end(platform: OddPlatform, hands: Hands) -> None:
+    door = SdkDoor(FunctionHandler(hands.run, concurrency=2), drain_seconds=0.0, limits=Limits())
+    platform.takes.put_nowait([{"input": {}}])
+    with pytest.raises(KeyError, match="id"):
+        await asyncio.wait_for(door.serve(), 60)
 
 
 async def test_a_refused_result_becomes_an_error(platform: OddPlatform, hands: Hands) -> None:

@@ -59,7 +59,7 @@ def test_the_sdk_internals_that_we_call() -> None:
     from runpod.serverless.modules import rp_fitness, rp_job, rp_ping, rp_scale, worker_state  # noqa: PLC0415
 
     expected = {
-        # gateway/queue
+        # gateway/queue, gateway/takes
         http_client.AsyncClientSession: ["args", "kwargs"],
         rp_job.get_job: ["session", "num_jobs"],
         rp_job.get_stop_signals: ["session"],
@@ -100,6 +100,7 @@ def test_the_sdk_internals_that_we_read() -> None:
     polling = inspect.getsource(rp_job)
     for detail in ('"/job-take/", "/job-take-batch/"', "raise TooManyRequests(", "if isinstance(jobs, list):"):
         assert detail in polling, CHANGED  # gateway/queue, gateway/backoff count on it
+    assert "async with session.get(_job_get_url(num_jobs)) as response:" in polling, CHANGED  # gateway/takes listens in
 
 
 def test_the_sdks_log_goes_through_one_method() -> None:
@@ -252,6 +253,25 @@ async def test_pauses_grow_while_the_platform_fails(pauses: list[float]) -> None
 
     for pause, limit in zip(pauses, [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30], strict=True):
         assert limit / 2 <= pause <= limit
+
+
+async def test_polls_that_fail_together_are_one_failure(pauses: list[float]) -> None:
+    """Else a blink of the platform would cost the slots half a minute, four takes being under way."""
+    gone = asyncio.Event()
+
+    async def fail() -> None:
+        await gone.wait()
+        raise ConnectionError
+
+    backoff = Backoff()
+    polls = [asyncio.create_task(backoff.poll(fail)) for _ in range(4)]
+    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(waiting.set_result, None)
+    await waiting  # all of them have asked now
+    gone.set()
+    await asyncio.wait(polls)
+    assert len(pauses) == 4
+    assert max(pauses) <= 0.5
 
 
 @pytest.mark.parametrize("outcome", ["answer", "error"])

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 from runpod.http_client import AsyncClientSession
 from runpod.serverless.modules import rp_job
 from runpod.serverless.modules.rp_logger import RunPodLogger
@@ -117,3 +118,33 @@ async def test_the_end_waits_for_no_answer(platform: OddPlatform) -> None:
         await polled(platform, 1)
     platform.give("a")
     assert slots.begun.empty()
+
+
+async def test_an_answer_that_has_begun_is_read_to_its_end(
+    platform: OddPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of many megabytes is still coming when the door closes: nobody else has it."""
+    monkeypatch.setattr(takes_module, "LAST_ANSWER_SECONDS", 0.0)
+    rest = asyncio.Event()
+
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(b'{"id": "a", ')
+        await rest.wait()
+        await response.write(b'"input": {}}')
+        return response
+
+    slots, closing = Slots(1), asyncio.Event()
+    async with asyncio.timeout(120), AsyncClientSession() as session:
+        takes = Takes(session, wanted=slots.wanted, begin=slots.begin)
+        task = asyncio.create_task(takes.run(closing))
+        platform.takes.put_nowait(slowly)
+        while not any(take.answering for take in takes._under_way.values()):  # noqa: ASYNC110 - nothing else shows it
+            await asyncio.sleep(0.01)
+        closing.set()
+        await asyncio.wait([task], timeout=0.2)
+        assert not task.done()
+        rest.set()
+        await task
+    assert slots.begun.get_nowait() == "a"

@@ -23,14 +23,14 @@ POLL_LIMIT_SECONDS = 90.0
 
 
 class Backoff:
-    """Asks the platform again and again. What it counts is of one kind of poll."""
+    """Asks the platform again and again, perhaps several times at once. What it counts is of one kind of poll."""
 
     def __init__(self) -> None:
         self._pause = 0.0
 
     async def poll(self, ask: Callable[[], Awaitable[T]]) -> T | None:
         """Ask once; None where there is no answer."""
-        began = asyncio.get_running_loop().time()
+        began, pause = asyncio.get_running_loop().time(), self._pause
         try:
             # Not wait_for: in Python 3.11 it forgets a cancellation that comes together with the answer or an error, as
             # it does when the platform vanishes, and whoever cancelled waits for ever.
@@ -42,7 +42,9 @@ class Backoff:
         except TimeoutError:
             return None
         except Exception as error:  # noqa: BLE001 - the SDK raises bare Exception; the platform's faults must not end us
-            self._pause = min(max(self._pause * 2, FIRST_BACKOFF_SECONDS), LONGEST_BACKOFF_SECONDS)
+            # From the pause that it began with: several that fail together are one more failure, not several.
+            pause = min(max(pause * 2, FIRST_BACKOFF_SECONDS), LONGEST_BACKOFF_SECONDS)
+            self._pause = max(self._pause, pause)
             logger.warning("RunPod cannot be reached (%s); next try in about %g s", type(error).__name__, self._pause)
             await _jittered(self._pause)
             return None

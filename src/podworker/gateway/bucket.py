@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +20,8 @@ TRIES = 5
 FIRST_PAUSE_SECONDS = 0.5
 SILENCE_SECONDS = 60.0
 """How long the bucket may say nothing after an upload, before the next try."""
+SLOWEST_BYTES_PER_SECOND = 500_000
+"""An upload of this many bytes gets a second more: a bucket that stops reading is not waited for."""
 URL_SECONDS = 604_800
 """How long a link works where no setting says so: 7 days, S3's maximum, and what rp_upload takes."""
 _DEFAULT_REGION = "us-east-1"
@@ -86,13 +89,15 @@ class Bucket:
         """
         import aiohttp  # noqa: PLC0415 - a worker starts without it
 
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS)
+        seconds = SILENCE_SECONDS + len(content) / SLOWEST_BYTES_PER_SECOND
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=10, sock_read=SILENCE_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             problem = ""
             for attempt in range(TRIES):
                 url, headers = await asyncio.to_thread(self._signed, "PUT", key, content)
                 try:
-                    async with session.put(url, data=content, headers=headers) as response:
+                    # As a file, which aiohttp reads in a thread: bytes it would write in one go, and hold up the loop.
+                    async with session.put(url, data=BytesIO(content), headers=headers) as response:
                         if response.ok:
                             return await asyncio.to_thread(self._link, key)
                         problem = f"HTTP {response.status}{_s3_code(await response.text(errors='replace'))}"

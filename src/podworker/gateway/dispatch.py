@@ -77,7 +77,8 @@ async def dispatch(
         channel: Takes what the job sends while it runs.
         limits: How long it may take, and how large its answer may be.
         deadline: When the door will stop the job, if it knows; asked whenever the handler asks.
-        answered: Called when the handler has answered and the answer is not shaped yet; not where it fails.
+        answered: Called when the handler has answered and the answer is not shaped yet; not where it fails, or asks for
+            a fresh worker.
 
     Raises:
         asyncio.CancelledError: The job was stopped. It may still be cleaning up, if it takes long.
@@ -123,7 +124,8 @@ async def _answer(
         answer = await handler.run(job)
         whole = await _pulled(answer, channel, limits, record) if isinstance(answer, Stream) else None
         record.answered = time.monotonic()
-        await answered()
+        if not (isinstance(answer, dict) and answer.get("refresh_worker")):
+            await answered()
         result = Result.of(whole, streamed=True) if whole else await _shape(answer)
         return await fitted(result, job, limits)
     except WorkerError as error:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from podworker.errors import JobNotFound, WorkerBusy, WorkerLoading, WorkerStopping
 from podworker.gateway.dispatch import Channel, dispatch
+from podworker.gateway.door import ended_too_late
 from podworker.gateway.handler import Handler
 from podworker.gateway.http_job import HttpJob
 from podworker.gateway.limits import Limits
@@ -150,9 +151,7 @@ class HttpJobs:
             except asyncio.CancelledError:
                 if job not in self._late:
                     raise
-                result = Result(
-                    error=WorkerStopping("The worker was stopped before this job was done. Send the job again.")
-                )
+                result = ended_too_late()
             record.end(result.error)
             return result
 

@@ -7,22 +7,22 @@ that is relied on here.
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runpod.http_client import AsyncClientSession, ClientSession
 from runpod.serverless.modules.rp_job import get_stop_signals
 from runpod.serverless.modules.worker_state import JobsProgress
 
-from podworker.errors import DeliveryFailed, ResultRefused, WorkerError, WorkerStopping
+from podworker.errors import DeliveryFailed, ResultRefused, WorkerError
 from podworker.gateway.backoff import Backoff
 from podworker.gateway.delivery import Delivery
 from podworker.gateway.dispatch import dispatch
+from podworker.gateway.door import Door, ended_too_late
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
 from podworker.gateway.takes import Takes
-from podworker.monitoring import health, traceparent
+from podworker.monitoring import traceparent
 from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
@@ -31,38 +31,28 @@ EARLY_STOP_SECONDS = 2.0
 """How long a stop signal is kept for a job that is on its way here: the two come by different connections."""
 
 
-class QueueDoor:
+class QueueDoor(Door):
     """Takes jobs as slots get free, runs them, posts their results.
 
     A job's slot is free once its handler is done: the next job is asked for before the result is made JSON and posted.
-
-    Args:
-        handler: What answers the jobs.
-        drain_seconds: How long running jobs may take after `close`.
-        limits: What each job may take.
     """
 
     def __init__(self, handler: Handler, *, drain_seconds: float, limits: Limits) -> None:
-        self._handler = handler
-        self._drain_seconds = drain_seconds
-        self._limits = limits
-        self._drained_at: datetime | None = None
+        super().__init__(handler, drain_seconds=drain_seconds, limits=limits)
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._running: set[str] = set()
+        """Those of them that hold a slot."""
+        self._posting: set[str] = set()
+        """Those of them whose result is on its way to RunPod."""
         self._late: set[str] = set()
+        self._again: dict[str, dict[str, Any]] = {}
+        """Jobs that came again while their first run was being stopped."""
         self._early_stops: dict[str, float] = {}
         self._takes: Takes | None = None
-        self._closing = asyncio.Event()
-        self._health = health.current()
         self._progress = JobsProgress()  # the SDK's: the heartbeat names the jobs in it
 
-    def close(self) -> None:
-        """Take no more jobs; `serve` returns when the running ones are done."""
-        self._health.draining("No more jobs are taken; those that run are finished.")
-        self._closing.set()
-
     async def serve(self) -> None:
-        """Take and run jobs until `close`."""
+        """See Door."""
         async with AsyncClientSession() as session:
             self._health.slots(0, self._handler.concurrency)
             self._health.ready()
@@ -94,27 +84,50 @@ class QueueDoor:
         if stopped_at is not None and asyncio.get_running_loop().time() - stopped_at < EARLY_STOP_SECONDS:
             logger.info("Job %s was stopped before it came", job_id)
             return
-        if job_id in self._jobs:
-            logger.warning("RunPod sent job %s again, which runs here already", job_id)
+        if earlier := self._jobs.get(job_id):
+            if earlier.cancelling():  # it ran out of time, say, still cleans up, and its client wants it tried again
+                self._again[job_id] = raw
+            else:
+                logger.warning("RunPod sent job %s again, which runs here already", job_id)
             return
         self._progress.add(job_id)
         self._running.add(job_id)
         self._health.slots(len(self._running), self._handler.concurrency)
-        self._jobs[job_id] = asyncio.create_task(self._run(session, raw), name=f"job {job_id}")
+        task = asyncio.create_task(self._run(session, raw), name=f"job {job_id}")
+        self._jobs[job_id] = task
+        # Not at the end of `_run`: of a task that is stopped before its first step nothing is run.
+        task.add_done_callback(lambda _: self._end(session, job_id))
 
     async def _run(self, session: ClientSession, raw: dict[str, Any]) -> None:
         """Run one job and post its result; a stopped job posts nothing, as in the SDK."""
         job_id = raw["id"]
         delivery = Delivery(session, job_id)
-        try:
-            with recording(JobRecord(job_id, traceparent=traceparent.of_job(raw))) as record:
-                result = await self._result(raw, delivery)
-                record.end(await _deliver(delivery, result))
-        finally:
-            self._progress.remove(job_id)
-            self._late.discard(job_id)
-            del self._jobs[job_id]
-            self._free_slot(job_id)
+        with recording(JobRecord(job_id, traceparent=traceparent.of_job(raw))) as record:
+            result = await self._result(raw, delivery)
+            self._posting.add(job_id)
+            if result.refreshes:
+                logger.warning("Job %s asks for a fresh worker: this one ends", job_id)
+                self.close()
+            await self._make_room(job_id)
+            record.end(await _deliver(delivery, result))
+
+    def _end(self, session: ClientSession, job_id: str) -> None:
+        """The job's task has ended."""
+        self._progress.remove(job_id)
+        self._posting.discard(job_id)
+        self._late.discard(job_id)
+        del self._jobs[job_id]
+        self._free_slot(job_id)
+        if again := self._again.pop(job_id, None):
+            self._begin(session, again)
+
+    async def _make_room(self, job_id: str) -> None:
+        """The job's handler is done: let the next job come first, for its slot stands empty."""
+        if job_id not in self._running:
+            return
+        self._free_slot(job_id)
+        if self._takes:
+            await self._takes.head_start()
 
     def _free_slot(self, job_id: str) -> None:
         self._running.discard(job_id)
@@ -123,11 +136,6 @@ class QueueDoor:
             self._takes.ask_soon()
 
     async def _result(self, raw: dict[str, Any], delivery: Delivery) -> Result:
-        async def answered() -> None:
-            self._free_slot(raw["id"])
-            if self._takes:
-                await self._takes.head_start()
-
         try:
             return await dispatch(
                 self._handler,
@@ -135,18 +143,20 @@ class QueueDoor:
                 delivery,
                 limits=self._limits,
                 deadline=lambda: self._drained_at,
-                answered=answered,
+                answered=lambda: self._make_room(raw["id"]),
             )
         except asyncio.CancelledError:
             if raw["id"] not in self._late:
                 raise
-            return Result(error=WorkerStopping("The worker was stopped before this job was done. Send the job again."))
+            return ended_too_late()
 
     async def _watch_stops(self, session: ClientSession) -> None:
         """Stop the jobs that the platform wants stopped: cancelled ones, and those that ran out of time."""
         backoff = Backoff()
         while True:
             for job_id in await backoff.poll(lambda: get_stop_signals(session)) or []:
+                if self._again.pop(job_id, None):
+                    continue  # its first run is being stopped already
                 if task := self._jobs.get(job_id):
                     task.cancel()
                 else:
@@ -159,19 +169,19 @@ class QueueDoor:
         self._early_stops = {**kept, job_id: now}
 
     async def _drain(self) -> None:
-        """Let the running jobs finish, then fail those that do not."""
+        """Let the jobs finish, then fail those that do not. A result on its way is given up in its own time."""
         if not self._jobs:
             return
         logger.info("Stopping: %d running jobs have %g s to finish", len(self._jobs), self._drain_seconds)
-        self._drained_at = datetime.now(UTC) + timedelta(seconds=self._drain_seconds)
+        self._begin_drain()
         await asyncio.wait(self._jobs.values(), timeout=self._drain_seconds)
-        if self._running:
-            logger.warning("Stopping: %d jobs were not done in time and are failed", len(self._running))
-            self._late.update(self._running)
-            for job_id in self._late:
-                self._jobs[job_id].cancel()
-        if self._jobs:  # what is being posted is given up in its own time
-            await asyncio.wait(self._jobs.values())
+        while self._jobs:  # one that came again begins when its first run has ended
+            if late := self._jobs.keys() - self._posting - self._late:
+                logger.warning("Stopping: %d jobs were not done in time and are failed", len(late))
+                self._late |= late
+                for job_id in late:
+                    self._jobs[job_id].cancel()
+            await asyncio.wait(self._jobs.values(), return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _deliver(delivery: Delivery, result: Result) -> WorkerError | None:

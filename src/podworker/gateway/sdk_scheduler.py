@@ -13,38 +13,29 @@ from runpod.serverless.modules.rp_scale import JobScaler
 
 from podworker.gateway.delivery import Delivery
 from podworker.gateway.dispatch import dispatch
+from podworker.gateway.door import Door, ended_too_late
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
-from podworker.monitoring import health, traceparent
+from podworker.gateway.result import Result
+from podworker.monitoring import traceparent
 from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
 
+LAST_POSTS_SECONDS = 30.0
+"""For the errors of the jobs that outlast the drain: the SDK tries each post three times (rp_http._transmit)."""
 
-class SdkDoor:
-    """Takes jobs by the SDK's `JobScaler`.
 
-    Args:
-        handler: What answers the jobs.
-        drain_seconds: How long running jobs may take after `close`.
-        limits: What each job may take.
-    """
+class SdkDoor(Door):
+    """Takes jobs by the SDK's `JobScaler`."""
 
     def __init__(self, handler: Handler, *, drain_seconds: float, limits: Limits) -> None:
-        self._handler = handler
-        self._limits = limits
-        self._drain_seconds = drain_seconds
-        self._closing = asyncio.Event()
-        self._health = health.current()
-        self._running = 0
-
-    def close(self) -> None:
-        """Take no more jobs; `serve` returns when the running ones are done."""
-        self._health.draining("No more jobs are taken; those that run are finished.")
-        self._closing.set()
+        super().__init__(handler, drain_seconds=drain_seconds, limits=limits)
+        self._running: set[asyncio.Task[Any]] = set()
+        self._over = False
 
     async def serve(self) -> None:
-        """Take and run jobs until `close`."""
+        """See Door."""
         async with AsyncClientSession() as session:
 
             async def run(raw: dict[str, Any]) -> Any:  # noqa: ANN401 - what the SDK takes from a handler
@@ -58,28 +49,59 @@ class SdkDoor:
             await asyncio.wait([loop, closing], return_when=asyncio.FIRST_COMPLETED)
             closing.cancel()
             scaler.kill_worker()
-            if scaler.current_occupancy():
-                logger.info("Stopping: the running jobs have %g s to finish", self._drain_seconds)
-                await _until_idle(scaler, self._drain_seconds)
+            await self._drain(scaler)
             loop.cancel()  # it would wait for the end of its polls, up to 90 s
             await asyncio.wait([loop])
+            if not loop.cancelled():
+                loop.result()  # raises why it ended by itself
+
+    async def _drain(self, scaler: JobScaler) -> None:
+        """Let the running jobs finish, then fail those that do not."""
+        if not scaler.current_occupancy():
+            return
+        logger.info("Stopping: the running jobs have %g s to finish", self._drain_seconds)
+        self._begin_drain()
+        await _until_idle(scaler, self._drain_seconds)
+        self._over = True
+        if not scaler.current_occupancy():
+            return
+        logger.warning("Stopping: %d jobs were not done in time and are failed", scaler.current_occupancy())
+        for task in self._running:
+            task.cancel()
+        await _until_idle(scaler, LAST_POSTS_SECONDS)
 
     async def _run(self, session: ClientSession, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - see serve
-        self._count(1)
+        task = asyncio.current_task()
+        assert task is not None, "the SDK runs it"  # noqa: S101
+        self._running.add(task)
+        self._health.slots(len(self._running), self._handler.concurrency)
         try:
             with recording(JobRecord(raw["id"], traceparent=traceparent.of_job(raw))) as record:
-                result = await dispatch(self._handler, raw, Delivery(session, raw["id"]), limits=self._limits)
+                result = await self._result(session, raw)
                 record.end(result.error)
         finally:
-            self._count(-1)
+            self._running.discard(task)
+            self._health.slots(len(self._running), self._handler.concurrency)
         refresh = {"refresh_worker": True} if result.refreshes else {}
         if result.error is not None:
             return {"error": result.body()["error"], **refresh}
         return {**result.output, **refresh} if refresh and isinstance(result.output, dict) else result.output
 
-    def _count(self, change: int) -> None:
-        self._running += change
-        self._health.slots(self._running, self._handler.concurrency)
+    async def _result(self, session: ClientSession, raw: dict[str, Any]) -> Result:
+        if self._over:  # it waited in the SDK's queue
+            return ended_too_late()
+        try:
+            return await dispatch(
+                self._handler,
+                raw,
+                Delivery(session, raw["id"]),
+                limits=self._limits,
+                deadline=lambda: self._drained_at,
+            )
+        except asyncio.CancelledError:
+            if not self._over:
+                raise
+            return ended_too_late()
 
 
 async def _until_idle(scaler: JobScaler, seconds: float) -> None:

@@ -1,16 +1,20 @@
 """Requests for jobs: one for all the slots that get free together, several under way at a time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+from aiohttp import ClientResponse
 from runpod.http_client import ClientSession
 from runpod.serverless.modules.rp_job import get_job
 
 from podworker.gateway.backoff import Backoff
 
 LAST_ANSWER_SECONDS = 0.05
-"""For reading an answer that has reached this machine already when the door closes: it may hold a job."""
+"""For an answer that has reached this machine already when the door closes: it may hold a job."""
+LAST_BODY_SECONDS = 20.0
+"""For the rest of an answer that has begun by then: that job is this worker's, and a job can have megabytes."""
 MOST_TAKES = 4
 """Under way at a time: a slot that gets free does not wait for the answer to the one before it. With one at a time, a
 round trip that is as long as a job would halve the rate."""
@@ -18,6 +22,30 @@ HEAD_START_SECONDS = 0.005
 """How long what is less urgent than the next job waits for it, where the platform has answered as quickly before."""
 TURNS_OF_A_TAKE = 2
 """Of the event loop, from `ask_soon` until the request is written."""
+
+
+class _Take:
+    """One request. It is the session that the SDK asks by, too, so as to see when the answer begins.
+
+    Args:
+        session: The SDK's session.
+        count: How many jobs it may bring.
+    """
+
+    def __init__(self, session: ClientSession, count: int) -> None:
+        self._session = session
+        self.count = count
+        self.answering = False
+
+    @asynccontextmanager
+    async def get(self, url: str) -> AsyncIterator[ClientResponse]:
+        """Ask; what `get_job` calls."""
+        async with self._session.get(url) as response:
+            self.answering = True
+            try:
+                yield response
+            finally:
+                self.answering = False
 
 
 class Takes:
@@ -34,8 +62,7 @@ class Takes:
         self._wanted = wanted
         self._begin = begin
         self._backoff = Backoff()
-        self._under_way: dict[asyncio.Task[None], int] = {}
-        """Each with the number of jobs that it may bring."""
+        self._under_way: dict[asyncio.Task[None], _Take] = {}
         self._group = asyncio.TaskGroup()
         self._asking: asyncio.Handle | None = None
         self._open = False
@@ -66,22 +93,25 @@ class Takes:
             self._open = False
             if self._under_way:
                 await asyncio.wait(self._under_way, timeout=LAST_ANSWER_SECONDS)
+            if answering := [task for task, take in self._under_way.items() if take.answering]:
+                await asyncio.wait(answering, timeout=LAST_BODY_SECONDS)
             for task in self._under_way:
                 task.cancel()
 
     def _ask(self) -> None:
         self._asking = None
         while self._open and len(self._under_way) < MOST_TAKES:
-            count = self._wanted() - sum(self._under_way.values())
+            count = self._wanted() - sum(take.count for take in self._under_way.values())
             if count <= 0:
                 return
-            task = self._group.create_task(self._take(count))
-            self._under_way[task] = count
+            take = _Take(self._session, count)
+            task = self._group.create_task(self._bring(take))
+            self._under_way[task] = take
             task.add_done_callback(self._done)
 
-    async def _take(self, count: int) -> None:
+    async def _bring(self, take: _Take) -> None:
         began = asyncio.get_running_loop().time()
-        jobs = await self._backoff.poll(lambda: get_job(self._session, count)) or []
+        jobs = await self._backoff.poll(lambda: get_job(take, take.count)) or []
         self._quick = bool(jobs) and asyncio.get_running_loop().time() - began < HEAD_START_SECONDS
         for raw in jobs:
             self._begin(raw)
