@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,19 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 SHELL = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = [
+    *(ROOT / name for name in ("README.md", "README.tr.md", "docs/examples.md")),
+    *sorted(ROOT.glob("examples/*/README.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_blocks_can_be_pasted_into_an_interactive_zsh(page: Path) -> None:
+    """It takes a comment for arguments, and an apostrophe in it for the begin of a text."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert blocks
+    for line in "".join(blocks).splitlines():
+        assert not [word for word in shlex.split(line) if word.startswith("#")], line
 
 
 @pytest.mark.parametrize("client", ["openai", "runpod"])
