@@ -29,7 +29,7 @@ MAY_BLOCK: Mapping[str, set[str]] = {
     "podworker/inference/language_model.py": {"launch", "start", "stop"},
     # It has the loop to itself.
     "podworker/cli/models.py": {"pull"},
-    "podworker/models/described.py": {"described"},
+    "podworker/models/described.py": {"_at_source"},
 }
 
 NOT_LOOKED_AT = ["podworker.configuration", "podworker.models"]

@@ -1,6 +1,8 @@
 """`podworker deploy` against RunPod's REST API on this machine."""
 
+import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from podworker.cli import main
-from podworker.configuration import Settings
+from podworker.configuration import Settings, load_settings
+from podworker.deployment.model_size import settings_to_ask_with
 from tests.deployment.runpod_api import KEY, Fault, RunpodApi
+from tests.gguf_files.projector import projector
 from tests.gguf_files.tiny import llama
+from tests.hub_server import HubServer
 
 SECRET = "hf_very_secret"
 GIVEN = ("--set", "deploy_gpus=ADA_24", "--model", "a/b:auto")
@@ -79,10 +84,11 @@ def test_from_nothing_to_a_changed_endpoint(shell: Shell, runpod: RunpodApi) -> 
     assert len(runpod.endpoints) == 1
 
 
-def test_for_people(shell: Shell, model: str) -> None:
-    shown = shell.run("chat", "--model", model, "--set", "mmproj=a/b")
+def test_for_people(shell: Shell, runpod: RunpodApi, model: str) -> None:
+    shown = shell.run("chat", "--model", model, "--set", "mmproj=/runpod-volume/mmproj.gguf")
     assert shown.exit_code == 0
-    assert "MMPROJ takes GPU memory, too" in shown.stdout
+    assert "MMPROJ is a path that is not here: its memory is not counted." in shown.stdout
+    assert shown.stderr == f"Asking RunPod at {runpod.url}.\n"
     assert "The endpoint chat is not there yet." in shown.stdout
     assert "AMPERE_16, 16 GB: " in shown.stdout
     assert "USD an hour" in shown.stdout
@@ -182,6 +188,73 @@ def test_a_model_that_cannot_be_read_here(shell: Shell, runpod: RunpodApi) -> No
     assert done.exit_code == 0, done.output
     assert "The model's size is not known here" in done.stdout
     assert runpod.endpoints["ep1"]["disk"] == 50
+
+
+class Silent:
+    """A hub that takes connections and never answers."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))  # the kernel takes them
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def silent() -> Iterator[Silent]:
+    hub = Silent()
+    yield hub
+    hub.close()
+
+
+QUICKLY = {"DOWNLOAD_PATIENCE_SECONDS": "0.2", "DOWNLOAD_IDLE_TIMEOUT_SECONDS": "0.2"}
+REMOTE = "org/model:Q4_K_M"
+
+
+@pytest.mark.parametrize("refuses", [False, True], ids=["hangs", "refuses"])
+def test_a_hub_that_cannot_be_reached(shell: Shell, runpod: RunpodApi, silent: Silent, *, refuses: bool) -> None:
+    if refuses:
+        silent.close()
+    environment = {**QUICKLY, "HF_ENDPOINT": silent.url, "HF_HOME": "/nowhere"}
+    done = shell.run("chat", "--model", REMOTE, **environment)
+    assert done.exit_code == 1, done.output
+    first, second = done.stderr.splitlines()
+    assert first == f"Reading the first megabytes of {REMOTE} from {silent.url}."
+    assert f"{silent.url} cannot be reached" in second
+    for advice in ("deploy_gpus=AMPERE_24", "deploy_disk_gb=30", "HF_ENDPOINT", "MODEL_STORE"):
+        assert advice in second
+    assert runpod.requests == []
+
+    named = shell.run("chat", "--model", REMOTE, "--set", "deploy_gpus=ADA_24", **environment)
+    assert named.exit_code == 0, named.output
+    assert "The model's size is not known here: The list of files of" in named.stdout
+    assert named.stderr.splitlines() == [first, f"Asking RunPod at {runpod.url}."]
+
+
+def test_who_waits_at_a_terminal_waits_for_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    asking = settings_to_ask_with(load_settings(download_idle_timeout_seconds=7))
+    assert (asking.download_patience_seconds, asking.download_connect_timeout_seconds) == (10, 5)
+    assert asking.download_idle_timeout_seconds == 7  # what the user sets is kept
+
+
+async def test_files_beside_the_model(shell: Shell, runpod: RunpodApi, model: str, tmp_path: Path) -> None:
+    vision = projector(64).write(tmp_path / "mmproj-F16.gguf")
+    async with HubServer() as hub:
+        hub.add("org/model", {"model-Q4_K_M.gguf": Path(model), "mmproj-F16.gguf": vision})
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "MODEL_STORE": str(tmp_path / "store")}
+        given = ("chat", "--model", REMOTE, "--set", "mmproj=org/model", "--set", f"draft_model={model}", "--json")
+        done = await asyncio.to_thread(shell.run, *given, **environment)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines() == [
+        f"Reading the first megabytes of {REMOTE} from {hub.url}.",
+        f"Reading the first megabytes of org/model from {hub.url}.",
+        f"Asking RunPod at {runpod.url}.",
+    ]
+    assert "not counted" not in done.stdout
+    assert not (tmp_path / "store").exists()  # nothing was downloaded
 
 
 def test_presets() -> None:

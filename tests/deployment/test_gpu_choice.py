@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from podworker.configuration import Settings
-from podworker.deployment.gpu_choice import best_fits, demand_of_model, fit_on
+from podworker.deployment.gpu_choice import best_fits, fit_on
 from podworker.deployment.gpu_pools import POOLS, pools_of_catalog
 from podworker.deployment.presets import Preset, presets, table
+from podworker.inference.memory import demand_of
 from podworker.models.metadata import ModelInfo
+from tests.deployment.described_models import alone
 from tests.inference import model_shapes
 
 NOTHING_SET = Settings.model_construct()
@@ -16,7 +18,7 @@ POOL = {pool.id: pool for pool in POOLS}
 
 
 def pools(info: ModelInfo, settings: Settings = NOTHING_SET) -> list[tuple[str, int]]:
-    return [(fit.pool.id, fit.count) for fit in best_fits(settings, demand_of_model(settings, info), POOLS)]
+    return [(fit.pool.id, fit.count) for fit in best_fits(settings, demand_of(settings, alone(info)), POOLS)]
 
 
 @pytest.mark.parametrize("preset", presets(), ids=lambda preset: preset.name)
@@ -48,7 +50,7 @@ def test_a_larger_context_needs_a_larger_gpu() -> None:
 
 def test_several_gpus_where_one_does_not_hold_it() -> None:
     settings = NOTHING_SET
-    demand = demand_of_model(settings, presets()[-1].info)
+    demand = demand_of(settings, alone(presets()[-1].info))
     small = [pool for pool in POOLS if pool.memory_gb <= 24]
     fits = best_fits(settings, demand, small)
     assert {(fit.count, fit.comfortable) for fit in fits} == {(2, False)}

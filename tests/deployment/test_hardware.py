@@ -1,17 +1,27 @@
+import re
+
 import pytest
 
 from podworker.configuration import load_settings
 from podworker.deployment.gpu_pools import POOLS
 from podworker.deployment.hardware import Hardware, choose_hardware
 from podworker.errors import InvalidSettings
-from podworker.models.metadata import ModelInfo
+from podworker.models.model_set import Adapter, ModelSet
+from tests.deployment.described_models import alone, known
 from tests.inference import model_shapes
 
-SMALL, LARGE = model_shapes.LLAMA_3_8B.info(), model_shapes.LLAMA_3_70B.info()
+SMALL, LARGE = alone(model_shapes.LLAMA_3_8B.info()), alone(model_shapes.LLAMA_3_70B.info())
 
 
-def choose(model: ModelInfo | None = None, **given: object) -> Hardware:
+def choose(model: ModelSet | None = None, **given: object) -> Hardware:
     return choose_hardware(load_settings(**{f"deploy_{name}": value for name, value in given.items()}), model, POOLS)
+
+
+def tokens(found: Hardware) -> int:
+    """Of a slot, on the first pool."""
+    told = re.search(r"of ([\d,]+) tokens", found.notes[0])
+    assert told, found.notes
+    return int(told[1].replace(",", ""))
 
 
 def test_the_cheapest_on_which_the_model_fits() -> None:
@@ -19,6 +29,17 @@ def test_the_cheapest_on_which_the_model_fits() -> None:
     assert (small.pools[0], small.count, small.variant) == ("AMPERE_16", 1, "cuda11.8")
     assert (large.pools[0], large.count, large.variant) == ("AMPERE_80", 1, "cuda11.8")
     assert small.notes[0].startswith("AMPERE_16, 16 GB: 4 slots of ")
+
+
+def test_files_beside_the_model_take_memory_too() -> None:
+    model, beside = SMALL.model, known(model_shapes.LLAMA_3_8B.info())  # 5 GB each
+    projector, draft = ModelSet(model, projector=beside), ModelSet(model, draft=beside)
+    adapter = ModelSet(model, adapters=(Adapter(beside, 1.0),))
+    for one in (projector, draft, adapter):
+        assert tokens(choose(one, gpus="AMPERE_24")) < tokens(choose(SMALL, gpus="AMPERE_24"))
+    both = ModelSet(model, projector=beside, draft=beside, adapters=(Adapter(beside, 0.5),) * 2)
+    assert choose(both).pools[0] == "AMPERE_48"
+    assert both.size == 5 * SMALL.size
 
 
 def test_what_is_named_is_taken() -> None:
@@ -62,7 +83,7 @@ def test_an_image_of_ones_own() -> None:
         (None, {"variant": "cpu"}, "set DEPLOY_CPU, too"),
     ],
 )
-def test_what_cannot_be(model: ModelInfo | None, given: dict[str, object], says: str) -> None:
+def test_what_cannot_be(model: ModelSet | None, given: dict[str, object], says: str) -> None:
     with pytest.raises(InvalidSettings) as refused:
         choose(model, **given)
     assert says in refused.value.message
@@ -70,5 +91,7 @@ def test_what_cannot_be(model: ModelInfo | None, given: dict[str, object], says:
 
 def test_a_model_that_fits_nowhere() -> None:
     settings = load_settings(context_length=131_072, slots=256)
-    with pytest.raises(InvalidSettings, match="fits on none of RunPod's GPUs"):
+    with pytest.raises(InvalidSettings, match=r"GB\) fits on none of RunPod's GPUs"):
         choose_hardware(settings, LARGE, POOLS)
+    with pytest.raises(InvalidSettings, match=r"GB with what is beside it\) fits on none of RunPod's GPUs"):
+        choose_hardware(settings, ModelSet(LARGE.model, projector=SMALL.model), POOLS)

@@ -50,6 +50,14 @@ async def test_patience_ends() -> None:
         await persistently(ask, patience)
 
 
+async def test_who_is_always_told_to_wait_gives_up_as_well() -> None:
+    async def ask() -> None:
+        raise Interrupted("busy", retry_after=0.01)
+
+    with pytest.raises(DownloadFailed, match="busy"):
+        await persistently(ask, Patience("m", seconds=0.05, first_delay=0.001))
+
+
 async def test_what_one_is_told_all_obey() -> None:
     patience = Patience("m", seconds=60, first_delay=0.01)
     begin = time.monotonic()

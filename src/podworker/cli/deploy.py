@@ -87,7 +87,11 @@ def _prepared(
 
     loaded = load_settings(**given)
     environment = endpoint_environment(loaded, secrets=secrets, others=variables, plain_secrets=plain_secrets)
-    return loaded, Deployer(loaded, environment)
+    return loaded, Deployer(loaded, environment, _tell)
+
+
+def _tell(sentence: str) -> None:
+    click.echo(sentence, err=True)  # standard output is for the answer
 
 
 async def _deploy(settings: "Settings", deployer: "Deployer", *, apply: bool) -> "Deployment":

@@ -1,7 +1,7 @@
 """A deployment from start to end: what is wanted, what is there, what differs, and the request that changes it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,10 +11,10 @@ from podworker.deployment.endpoint import Body, endpoint_body
 from podworker.deployment.environment import Environment
 from podworker.deployment.gpu_pools import POOLS, Pool, pools_of_catalog
 from podworker.deployment.hardware import choose_hardware
-from podworker.deployment.model_size import model_to_serve
+from podworker.deployment.model_size import models_to_serve
 from podworker.deployment.rest_api import RestApi
 from podworker.errors import InvalidSettings
-from podworker.models.metadata import ModelInfo
+from podworker.models.model_set import ModelSet
 from podworker.models.reference import parse_reference
 
 
@@ -45,14 +45,15 @@ class Deployer:
     Args:
         settings: All of them.
         environment: The workers' variables.
+        tell: Called with a sentence before the network is used.
 
     Raises:
         StartupError: The model's header cannot be read, and the settings do not say what to run on.
     """
 
-    def __init__(self, settings: Settings, environment: Environment) -> None:
-        self._settings, self._environment = settings, environment
-        self._model, self._model_note = model_to_serve(settings)
+    def __init__(self, settings: Settings, environment: Environment, tell: Callable[[str], None]) -> None:
+        self._settings, self._environment, self._tell = settings, environment, tell
+        self._models, self._model_notes = models_to_serve(settings, tell)
 
     async def compare(self, api: RestApi | None) -> Deployment:
         """Find out what there is to do; nothing is changed.
@@ -64,6 +65,8 @@ class Deployer:
             InvalidSettings: The settings contradict each other, the model or what RunPod has.
             DeploymentFailed: RunPod cannot be asked, or cannot change what differs.
         """
+        if api:
+            self._tell(f"Asking RunPod at {self._settings.runpod_rest_url}.")
         pools = pools_of_catalog(await api.gpus()) if api else POOLS
         body, notes = await asyncio.to_thread(self._wanted, pools)  # it reads this machine's memory and package
         current = None
@@ -93,19 +96,18 @@ class Deployer:
         settings = self._settings
         if not settings.deploy_name:
             raise InvalidSettings("Which endpoint? Name it: podworker deploy my-endpoint; or set DEPLOY_NAME.")
-        hardware = choose_hardware(settings, self._model, pools)
+        hardware = choose_hardware(settings, self._models, pools)
         body = endpoint_body(
             settings,
             name=settings.deploy_name,
             hardware=hardware,
             environment=self._environment,
-            model_bytes=_size(self._model, settings),
+            model_bytes=_size(self._models, settings),
         )
         notes = (
-            self._model_note,
+            *self._model_notes,
             _path_note(settings),
             *hardware.notes,
-            _beside_note(settings),
             *self._environment.notes,
         )
         return body, [note for note in notes if note]
@@ -117,16 +119,9 @@ def _path_note(settings: Settings) -> str | None:
     return None
 
 
-def _beside_note(settings: Settings) -> str | None:
-    beside = [name for name in ("mmproj", "lora", "draft_model") if getattr(settings, name)]
-    if not beside or settings.deploy_gpus or settings.deploy_cpu:
-        return None
-    return f"{', '.join(beside).upper()} takes GPU memory, too, which is not counted here: with it, less context fits."
-
-
-def _size(model: ModelInfo | None, settings: Settings) -> int | None:
-    if model is not None:
-        return model.size
+def _size(models: ModelSet | None, settings: Settings) -> int | None:
+    if models is not None:
+        return models.size
     return None if settings.model else 0
 
 

@@ -8,11 +8,8 @@ from podworker.deployment.gpu_pools import Pool
 from podworker.errors import ModelTooLarge
 from podworker.inference.memory import MemoryPlan, plan_for
 from podworker.inference.memory_placement import Demand
-from podworker.inference.model_kind import model_kind
-from podworker.models.compute_buffer import MICRO_BATCH
 from podworker.models.kv_cache import F16
 from podworker.models.memory_budget import budget_elsewhere
-from podworker.models.metadata import ModelInfo
 from podworker.models.room import SENSIBLE_SLOTS
 
 MOST_POOLS = 3
@@ -38,16 +35,6 @@ class Fit:
     count: int
     plan: MemoryPlan
     comfortable: bool
-
-
-def demand_of_model(settings: Settings, model: ModelInfo) -> Demand:
-    """What a model alone asks of the memory: without a projector, adapters or a draft model."""
-    whole = model_kind(settings, model).whole
-    return Demand(
-        model=model,
-        micro_batch=None if whole else min(settings.batch_size or MICRO_BATCH, MICRO_BATCH),
-        flash_attention=settings.flash_attention != "off",
-    )
 
 
 def fit_on(settings: Settings, demand: Demand, pool: Pool, count: int) -> Fit | None:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from podworker.configuration import Settings
-from podworker.deployment.gpu_choice import COUNTS, Fit, best_fits, demand_of_model, fit_on
+from podworker.deployment.gpu_choice import COUNTS, Fit, best_fits, fit_on
 from podworker.deployment.gpu_pools import Pool
 from podworker.deployment.images import Variant
 from podworker.errors import InvalidSettings
-from podworker.models.metadata import ModelInfo
+from podworker.inference.memory import demand_of
+from podworker.models.model_set import ModelSet
 from podworker.models.sizes import size_text
 
 _CPU = re.compile(r"(?P<id>cpu\d+[a-z]+)-(?P<count>\d+)")
@@ -36,12 +37,12 @@ class Hardware:
     notes: tuple[str, ...] = ()
 
 
-def choose_hardware(settings: Settings, model: ModelInfo | None, pools: Sequence[Pool]) -> Hardware:
+def choose_hardware(settings: Settings, models: ModelSet | None, pools: Sequence[Pool]) -> Hardware:
     """What the settings say, else what fits the model.
 
     Args:
         settings: DEPLOY_GPUS, DEPLOY_CPU and what belongs to them.
-        model: What its header says; None: there is none, or it cannot be read.
+        models: What their headers say; None: there is no model, or its header cannot be read.
         pools: Those that RunPod has, cheaper ones first.
 
     Raises:
@@ -54,14 +55,14 @@ def choose_hardware(settings: Settings, model: ModelInfo | None, pools: Sequence
             "DEPLOY_VARIANT=cpu runs on CPUs: set DEPLOY_CPU, too, such as cpu5c-4.", param="DEPLOY_CPU"
         )
     if settings.deploy_gpus:
-        return _named(settings, model, pools)
-    if model is None:
+        return _named(settings, models, pools)
+    if models is None:
         raise InvalidSettings(
             "Which GPUs? They are chosen by the model's size, which is not known here. Set DEPLOY_GPUS, such as "
             f"{pools[0].id},{pools[1].id}; or DEPLOY_CPU, such as cpu5c-4.",
             param="DEPLOY_GPUS",
         )
-    return _fitting(settings, model, pools)
+    return _fitting(settings, models, pools)
 
 
 def _cpus(settings: Settings) -> Hardware:
@@ -77,14 +78,16 @@ def _cpus(settings: Settings) -> Hardware:
     return Hardware((), (), int(parts["count"]), parts["id"], variant)
 
 
-def _fitting(settings: Settings, model: ModelInfo, pools: Sequence[Pool]) -> Hardware:
+def _fitting(settings: Settings, models: ModelSet, pools: Sequence[Pool]) -> Hardware:
     counts = (settings.deploy_gpu_count,) if settings.deploy_gpu_count else COUNTS
     usable = [pool for pool in pools if not (pool.needs_cuda_12_8 and settings.deploy_variant == "cuda11.8")]
-    fits = best_fits(settings, demand_of_model(settings, model), usable, counts)
+    fits = best_fits(settings, demand_of(settings, models), usable, counts)
     if not fits:
+        beside = " with what is beside it" if models.size > models.model.description.size else ""
         raise InvalidSettings(
-            f"{model.files[0].name} ({size_text(model.size)}) fits on none of RunPod's GPUs with these settings, not "
-            f"even on {counts[-1]} of them. Take a smaller quantization, or lower or unset CONTEXT_LENGTH and SLOTS.",
+            f"{models.model.path.name} ({size_text(models.size)}{beside}) fits on none of RunPod's GPUs with these "
+            f"settings, not even on {counts[-1]} of them. Take a smaller quantization, or lower or unset "
+            "CONTEXT_LENGTH and SLOTS.",
             param="DEPLOY_GPUS",
         )
     chosen = [fit.pool for fit in fits]
@@ -92,7 +95,7 @@ def _fitting(settings: Settings, model: ModelInfo, pools: Sequence[Pool]) -> Har
     return Hardware(tuple(pool.id for pool in chosen), (), fits[0].count, None, variant, tuple(map(_note, fits)))
 
 
-def _named(settings: Settings, model: ModelInfo | None, pools: Sequence[Pool]) -> Hardware:
+def _named(settings: Settings, models: ModelSet | None, pools: Sequence[Pool]) -> Hardware:
     parts = [part.strip() for part in str(settings.deploy_gpus).split(",") if part.strip()]
     excluded = tuple(part[1:].strip() for part in parts if part.startswith("-"))
     by_id = {pool.id: pool for pool in pools}
@@ -107,15 +110,15 @@ def _named(settings: Settings, model: ModelInfo | None, pools: Sequence[Pool]) -
             param="DEPLOY_GPUS",
         )
     variant = _variant(settings, chosen, otherwise="cuda11.8")
-    count, notes = _count(settings, model, chosen)
+    count, notes = _count(settings, models, chosen)
     return Hardware(tuple(pool.id for pool in chosen), excluded, count, None, variant, notes)
 
 
-def _count(settings: Settings, model: ModelInfo | None, chosen: Sequence[Pool]) -> tuple[int, tuple[str, ...]]:
+def _count(settings: Settings, models: ModelSet | None, chosen: Sequence[Pool]) -> tuple[int, tuple[str, ...]]:
     """GPUs of a worker in pools that the user named: as few as the model fits on, in each of them."""
-    if model is None:
+    if models is None:
         return settings.deploy_gpu_count or 1, ()
-    demand = demand_of_model(settings, model)
+    demand = demand_of(settings, models)
     counts = (settings.deploy_gpu_count,) if settings.deploy_gpu_count else COUNTS
     for count in counts:
         fits = [fit for pool in chosen if (fit := fit_on(settings, demand, pool, count)) is not None]

@@ -6,10 +6,13 @@ from functools import cache
 from importlib import resources
 
 from podworker.configuration import Settings
-from podworker.deployment.gpu_choice import Fit, best_fits, demand_of_model
+from podworker.deployment.gpu_choice import Fit, best_fits
 from podworker.deployment.gpu_pools import POOLS
 from podworker.deployment.model_dimensions import Dimensions
+from podworker.inference.memory import demand_of
 from podworker.models.metadata import ModelInfo
+from podworker.models.model_set import ModelSet
+from podworker.models.resolve import FoundModel
 from podworker.models.sizes import size_text
 
 _GB = 10**9
@@ -39,7 +42,8 @@ class Preset(Dimensions):
         """The pools that it fits best on, with all settings unset."""
         # Not load_settings(): what is generated from this must not depend on the machine's environment.
         settings = Settings.model_construct()
-        return best_fits(settings, demand_of_model(settings, self.info), POOLS)
+        model = FoundModel(self.info.files[0], self.source, info=self.info)
+        return best_fits(settings, demand_of(settings, ModelSet(model)), POOLS)
 
 
 @cache

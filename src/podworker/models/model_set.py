@@ -27,15 +27,25 @@ class ModelSet:
     draft: FoundModel | None = None
     adapters: tuple[Adapter, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(found.description.size for found in self._all())
+
     def release(self) -> None:
         """They are used no longer: they may be evicted."""
-        for found in (self.model, self.projector, self.draft, *(adapter.found for adapter in self.adapters)):
-            if found is not None:
-                found.release()
+        for found in self._all():
+            found.release()
+
+    def _all(self) -> list[FoundModel]:
+        beside = (self.projector, self.draft, *(adapter.found for adapter in self.adapters))
+        return [self.model, *(found for found in beside if found is not None)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class Wanted:
+    """A file beside the model, as a setting names it."""
+
     setting: str
     role: Role
     reference: ModelReference
@@ -55,12 +65,12 @@ def find_models(settings: Settings) -> ModelSet | None:
 
 def find_beside(settings: Settings, model: FoundModel | None) -> ModelSet | None:
     """A model with what the settings name beside it; None if one of them must be fetched. See `find_models`."""
-    wanted = list(_wanted(settings))
+    wanted = list(wanted_beside(settings))
     found = [model]
     found += [Finder(settings, setting=item.setting, role=item.role).find(item.reference) for item in wanted]
     there = [model for model in found if model is not None]
     if len(there) == len(found):
-        return _model_set(wanted, there)
+        return model_set(wanted, there)
     for other in there:
         other.release()
     return None
@@ -72,7 +82,7 @@ async def fetch_models(settings: Settings) -> ModelSet:
     Raises:
         StartupError: One of them cannot be had; the class and the message say why.
     """
-    wanted = list(_wanted(settings))
+    wanted = list(wanted_beside(settings))
     found: list[FoundModel] = []
     try:
         found.append(await fetch_model(settings))
@@ -83,20 +93,25 @@ async def fetch_models(settings: Settings) -> ModelSet:
         for model in found:
             model.release()
         raise
-    return _model_set(wanted, found)
+    return model_set(wanted, found)
 
 
-def _wanted(settings: Settings) -> Iterator[_Wanted]:
-    """Everything but the model itself."""
+def wanted_beside(settings: Settings) -> Iterator[Wanted]:
+    """Everything but the model itself.
+
+    Raises:
+        InvalidModelReference: A setting names no model.
+    """
     if settings.mmproj:
-        yield _Wanted("MMPROJ", Role.PROJECTOR, parse_reference(settings.mmproj, setting="MMPROJ"))
+        yield Wanted("MMPROJ", Role.PROJECTOR, parse_reference(settings.mmproj, setting="MMPROJ"))
     if settings.draft_model:
-        yield _Wanted("DRAFT_MODEL", Role.DRAFT, parse_reference(settings.draft_model, setting="DRAFT_MODEL"))
+        yield Wanted("DRAFT_MODEL", Role.DRAFT, parse_reference(settings.draft_model, setting="DRAFT_MODEL"))
     for adapter in parse_adapters(settings.lora) if settings.lora else ():
-        yield _Wanted("LORA", Role.ADAPTER, adapter.reference, adapter.scale)
+        yield Wanted("LORA", Role.ADAPTER, adapter.reference, adapter.scale)
 
 
-def _model_set(wanted: Sequence[_Wanted], found: Sequence[FoundModel]) -> ModelSet:
+def model_set(wanted: Sequence[Wanted], found: Sequence[FoundModel]) -> ModelSet:
+    """Put together what was found: the model first, then what is wanted beside it, in that order."""
     model, *others = found
     pairs = list(zip(wanted, others, strict=True))
     return ModelSet(

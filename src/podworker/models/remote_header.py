@@ -7,6 +7,7 @@ from pathlib import Path
 
 from podworker.configuration import Settings
 from podworker.errors import InvalidModelFile
+from podworker.models.choice import MODEL, Role
 from podworker.models.downloader import TransferOptions
 from podworker.models.gguf_header import READS, Header, read_header
 from podworker.models.metadata import ModelInfo, describe
@@ -42,15 +43,20 @@ def _parsed(beginning: bytes) -> Header:
         return read_header(path)
 
 
-async def describe_remote(reference: ModelReference, settings: Settings) -> ModelInfo:
+async def describe_remote(reference: ModelReference, settings: Settings, role: Role = MODEL) -> ModelInfo:
     """What the headers of a model at its source say.
+
+    Args:
+        reference: The model; not a path.
+        settings: How to reach it.
+        role: What it is for.
 
     Raises:
         InvalidModelFile: One of its files has no header, or a damaged one.
         StartupError: They cannot be fetched.
     """
     headers = []
-    for file in await list_remote(reference, settings):
+    for file in await list_remote(reference, settings, role=role):
         header = await read_remote_header(file, settings)
         headers.append(replace(header, path=Path(file.name), file_size=file.size))
     return describe(headers)

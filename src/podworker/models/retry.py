@@ -50,12 +50,12 @@ class Patience:
         self._what = what
         self._seconds = seconds
         self._first_delay = first_delay
-        self._since = time.monotonic()
+        self._since = self._progress = time.monotonic()
         self._not_before = 0.0
 
     def progressed(self) -> None:
         """Something came: the time starts anew."""
-        self._since = time.monotonic()
+        self._since = self._progress = time.monotonic()
 
     async def admitted(self) -> None:
         """Wait until the server's own request to wait, made to any of the connections, is over."""
@@ -68,15 +68,17 @@ class Patience:
             DownloadFailed: Nothing came for the whole time, or the server asks to wait longer than that.
         """
         asked = failure.retry_after or 0.0
-        waited = time.monotonic() - self._since
-        if waited >= self._seconds or asked > self._seconds:
-            raise self._given_up(failure, waited)
+        now = time.monotonic()
+        waited = now - self._since
+        # A server that asks to wait is borne longer than one that is silent, but not for ever.
+        if waited >= self._seconds or asked > self._seconds or now - self._progress >= 2 * self._seconds:
+            raise self._given_up(failure, max(waited, now - self._progress))
         delay = 0.0 if failure.at_once else min(self._first_delay * 2 ** min(attempt, 16), _LONGEST_DELAY)
         delay = max(delay * random.uniform(0.5, 1), asked * random.uniform(1, 1.1))  # noqa: S311 - no secret
         if asked:
             # Told to one connection, it is meant for all; and the time spent obeying is no lack of progress.
-            self._not_before = max(self._not_before, time.monotonic() + asked)
-            self._since = max(self._since, time.monotonic() + asked - self._seconds / 2)
+            self._not_before = max(self._not_before, now + asked)
+            self._since = max(self._since, now + asked - self._seconds / 2)
         logger.log(
             logging.DEBUG if attempt == 0 else logging.INFO,
             "%s: %s; trying again in %.1f s",
@@ -92,9 +94,9 @@ class Patience:
         else:
             reason = f"nothing came for {duration_text(waited)}"
         return DownloadFailed(
-            f"{self._what} could not be fetched: {reason}, and the last problem was: {failure.reason}. What came so "
-            "far is kept. Check that this machine reaches the address, then start again. "
-            "DOWNLOAD_PATIENCE_SECONDS sets how long to keep trying."
+            f"{self._what} could not be fetched: {reason}, and the last problem was: {failure.reason}. Check that this "
+            "machine reaches the address, then start again: what came so far is kept. DOWNLOAD_PATIENCE_SECONDS sets "
+            "how long to keep trying."
         )
 
 
