@@ -1,9 +1,7 @@
 """`podworker chat`: talk to the model in the terminal."""
 
-import asyncio
 import contextlib
 import logging
-import signal
 import sys
 
 import click
@@ -11,12 +9,10 @@ import click
 from podworker.cli.chat_models import ChatModel, LocalModel, RemoteModel
 from podworker.cli.chat_session import COMMANDS, Session
 from podworker.cli.conversation import Conversation
+from podworker.cli.interruptible_runner import InterruptibleRunner
 from podworker.cli.options import chosen_settings, setting_options
 from podworker.configuration import load_settings
 from podworker.configuration.sources import Source
-
-EXIT_CANCELLED = 130
-"""As shells have it for Ctrl-C."""
 
 
 @click.command(name="chat", epilog=f"\b\nIn the chat:\n{COMMANDS}")
@@ -69,19 +65,15 @@ def command(
 def _chat(model: ChatModel, conversation: Conversation, question: str | None) -> None:
     """Answer one question, or, if there is none, what the user types."""
     _log_to_terminal()
-    ending = Ending(signal.SIGTERM, signal.SIGHUP)
-    try:
-        with asyncio.Runner() as runner, contextlib.ExitStack() as cleanup:
-            cleanup.callback(lambda: runner.run(model.stop()))
-            session = Session(runner, model, conversation, ending.check)
-            ready = session.start()
-            if question is not None:
-                session.ask(question)
-                return
-            click.secho(f"{ready} /help lists the commands.", err=True, dim=True)
-            session.talk()
-    except KeyboardInterrupt:
-        sys.exit(EXIT_CANCELLED)
+    with InterruptibleRunner() as runner, contextlib.ExitStack() as cleanup:
+        cleanup.callback(lambda: runner.clean_up(model.stop()))
+        session = Session(runner, model, conversation)
+        ready = session.start()
+        if question is not None:
+            session.ask(question)
+            return
+        click.secho(f"{ready} /help lists the commands.", err=True, dim=True)
+        session.talk()
 
 
 def _local(chosen: dict[str, str]) -> LocalModel:
@@ -94,30 +86,6 @@ def _local(chosen: dict[str, str]) -> LocalModel:
 def _endpoint(url: str, model: str | None) -> RemoteModel:
     key = load_settings().runpod_api_key
     return RemoteModel(url, key=key.get_secret_value() if key else None, model=model)
-
-
-class Ending:
-    """Lets signals end the program as an exception does: the engine is stopped, and its socket removed."""
-
-    def __init__(self, *signals: signal.Signals) -> None:
-        self._code: int | None = None
-        for number in signals:
-            signal.signal(number, self._end)
-
-    def check(self) -> None:
-        """End if a signal came.
-
-        The code that it struck may have taken the exception for its own: a handler that calls `sys.exit` fails its job.
-
-        Raises:
-            SystemExit: It came.
-        """
-        if self._code is not None:
-            sys.exit(self._code)
-
-    def _end(self, number: int, _: object) -> None:
-        self._code = 128 + number
-        sys.exit(self._code)
 
 
 def _log_to_terminal() -> None:

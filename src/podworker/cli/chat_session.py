@@ -7,13 +7,13 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Callable
 from contextlib import aclosing
 
 import click
 
 from podworker.cli.chat_models import ChatModel
 from podworker.cli.conversation import Conversation, Reply
+from podworker.cli.interruptible_runner import InterruptibleRunner
 from podworker.errors import ContextLengthExceeded, WorkerError
 from podworker.monitoring import phases
 
@@ -37,19 +37,15 @@ class Session:
     """One chat with one model.
 
     Args:
-        runner: Runs what asks the model.
+        runner: Runs what asks the model, and waits for the user.
         model: Who answers.
         conversation: What was said.
-        check: Raises where the program is to end, although what ran did not let that exception through.
     """
 
-    def __init__(
-        self, runner: asyncio.Runner, model: ChatModel, conversation: Conversation, check: Callable[[], None]
-    ) -> None:
+    def __init__(self, runner: InterruptibleRunner, model: ChatModel, conversation: Conversation) -> None:
         self._runner = runner
         self._model = model
         self._conversation = conversation
-        self._check = check
 
     def start(self) -> str:
         """Get the model ready; a sentence on what it is.
@@ -58,10 +54,7 @@ class Session:
             WorkerError: It cannot be had.
             KeyboardInterrupt: The user did not want to wait.
         """
-        try:
-            return self._runner.run(_start(self._model))
-        finally:
-            self._check()
+        return self._runner.run(_start(self._model))
 
     def ask(self, question: str) -> None:
         """Ask, and write the answer as it comes, then its figures.
@@ -70,10 +63,7 @@ class Session:
             WorkerError: Why there was no answer, or only a part of it.
             KeyboardInterrupt: The user cancelled it.
         """
-        try:
-            self._runner.run(_turn(self._model, self._conversation, question))
-        finally:
-            self._check()
+        self._runner.run(_turn(self._model, self._conversation, question))
 
     def talk(self) -> None:
         """Answer what the user types, until they end it. It goes on, whatever becomes of an answer."""
@@ -81,7 +71,7 @@ class Session:
             import readline  # noqa: F401, PLC0415 - not every Python has it
 
         with contextlib.suppress(KeyboardInterrupt, EOFError):
-            while (message := _read_message()) not in ("/exit", "/quit"):
+            while (message := self._runner.wait(_read_message)) not in ("/exit", "/quit"):
                 if message.startswith("/") and message[1:].partition(" ")[0].isalpha():
                     self._obey(*message[1:].partition(" ")[::2])
                 elif message:
