@@ -1,5 +1,6 @@
 """What the README tells a reader to type works."""
 
+import json
 import os
 import re
 import shlex
@@ -57,6 +58,13 @@ def test_the_handlers_example(tmp_path: Path) -> None:
 
         assert answer.json()["output"] == {"shout": "HELLO"}
         assert server.stop() == 0
+
+
+def test_the_test_input_beside_the_handler(dev: DevServer) -> None:
+    job = json.loads((ROOT / "test_input.json").read_text())
+    answer = httpx.post(f"{dev.base_url}/runsync", json=job, timeout=120)
+
+    assert answer.json()["output"]["choices"][0]["message"]["content"]
 
 
 def test_the_commands_exist() -> None:

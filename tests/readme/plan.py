@@ -90,8 +90,7 @@ SHELL: dict[str, tuple[Step, ...]] = {
     r"python handler\.py --rp_serve_api": (
         Step(expect=r"Endpoint +http", serves=True),
         HANDLER_ANSWERS,
-        ours("git checkout --quiet handler.py"),
-        ours("rm test_input.json"),
+        ours("git checkout --quiet handler.py test_input.json"),
     ),
 }
 TESTS: dict[str, tuple[Step, ...]] = {
