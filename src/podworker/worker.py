@@ -136,7 +136,7 @@ def _observed(handler: Handler, settings: Settings) -> signal.Signals | None:
 async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
     """Run it; the signal that ended it, if it was one."""
     by_http = _comes_by_http(settings)
-    worker_metrics.start(settings, by_http=by_http)
+    worker_metrics.start(settings, door="http" if by_http else "queue")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     received: list[signal.Signals] = []

@@ -9,12 +9,12 @@ from tests.acceptance.dev_server import DevServer, wait_until
 
 
 def samples(dev: DevServer) -> dict[str, set[str]]:
-    """By series, the workers that have it."""
+    """By metric, the workers that have it, and not as zero."""
     address = dev.base_url.partition("/v2/")[0] + "/metrics"
     with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - the emulator's
         families = list(text_string_to_metric_families(answer.read().decode()))
     found: dict[str, set[str]] = {}
-    for sample in (sample for family in families for sample in family.samples):
+    for sample in (sample for family in families for sample in family.samples if sample.value):
         found.setdefault(sample.name, set()).add(sample.labels["worker"])
     return found
 

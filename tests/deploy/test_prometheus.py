@@ -107,6 +107,7 @@ async def test_the_counts_are_those_of_what_was_sent(watched: Watched) -> None:
         'sum(gen_ai_client_token_usage_sum{gen_ai_token_type="output"})': sent.tokens["output"],
         "podworker_prompt_cache_tokens_total": sent.tokens["cached"],
         "sum(podworker_prompt_cache_requests_total)": sent.answered,
+        'podworker_jobs_created{outcome="completed"} > bool 0': 1,  # of OpenMetrics, for which Prometheus asks
         "podworker_engine_restarts_total": 0,
         "podworker_download_bytes_total": 0,
     }.items():

@@ -19,7 +19,7 @@ def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As `podworker.serve` begins it."""
     monkeypatch.setattr(job_record, "observers", [])
     monkeypatch.setattr(status_socket, "_answers", {})
-    worker_metrics.start(load_settings(), by_http=True)
+    worker_metrics.start(load_settings(), door="http")
     yield
     worker_metrics.stop()
     health.begin()
@@ -58,6 +58,13 @@ async def test_jobs_are_counted() -> None:
     assert found["podworker_job_duration_seconds_count", (("door", "http"), ("outcome", "completed"))] == 3
     assert "secret" not in text
     assert all('worker="' in line for line in text.splitlines() if not line.startswith("#"))
+
+
+async def test_who_asks_as_prometheus_does_gets_openmetrics() -> None:
+    accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+    async with open_door(echo) as subject, subject.open("GET", "/metrics", headers={"Accept": accept}) as answer:
+        assert answer.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        assert "podworker_jobs_created{" in await answer.text()
 
 
 async def test_a_failure_has_its_code_and_not_its_text() -> None:

@@ -16,6 +16,10 @@ def values(snapshot: Snapshot) -> dict[str, list[tuple[dict[str, str], float | D
     return {one.name: [(dict(point.attributes), point.value) for point in one.points] for one in snapshot.metrics}
 
 
+def since(snapshot: Snapshot) -> dict[str, float]:
+    return {one.name: one.points[0].since for one in snapshot.metrics}
+
+
 def test_a_counter_adds(registry: Registry) -> None:
     jobs = Counter(registry, "jobs", "{job}", "Jobs.", ["outcome", "error.code"])
     jobs.add(1, outcome="completed", error_code="")
@@ -69,7 +73,19 @@ def test_a_second_start_begins_at_zero(registry: Registry) -> None:
     jobs.add(5)
     second = registry.snapshot()
     assert values(second) == {"jobs": [({}, 5)]}
-    assert first.started_at <= first.taken_at <= second.started_at <= second.taken_at
+    assert since(first)["jobs"] <= first.taken_at <= since(second)["jobs"] <= second.taken_at
+
+
+def test_a_series_counts_since_it_was_last_seen_not_to_be_there(registry: Registry) -> None:
+    jobs = Counter(registry, "jobs", "{job}", "Jobs.")
+    waits = Histogram(registry, "wait", "s", "Waits.", bounds=[1])
+    jobs.add(1)
+    first = registry.snapshot()
+    waits.record(1)
+    second = registry.snapshot()
+    third = registry.snapshot()
+    assert since(first)["jobs"] < since(second)["wait"] <= first.taken_at
+    assert since(first) | since(second) == since(second) == since(third)
 
 
 @pytest.mark.parametrize("attributes", [{}, {"door": "http", "job_id": "1"}])

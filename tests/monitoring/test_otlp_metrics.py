@@ -18,10 +18,11 @@ def encoded(snapshot: Snapshot) -> dict[str, Metric]:
     return {metric.name: metric for metric in scope.metrics}
 
 
-def test_a_counter_is_a_growing_sum_since_the_start() -> None:
+def test_a_counter_is_a_growing_sum_since_it_began() -> None:
     registry = Registry()
     counter = Counter(registry, "jobs", "{job}", "Jobs.", ["door", "error.code"])
     registry.start()
+    before = registry.snapshot()
     counter.add(2, door="http", error_code="")
     snapshot = registry.snapshot()
     metric = encoded(snapshot)["jobs"]
@@ -30,7 +31,8 @@ def test_a_counter_is_a_growing_sum_since_the_start() -> None:
     assert metric.sum.aggregation_temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
     (point,) = metric.sum.data_points
     assert (point.as_int, attributes(point.attributes)) == (2, {"door": "http"})
-    assert point.start_time_unix_nano == int(snapshot.started_at * 1e9)
+    assert point.start_time_unix_nano == int(snapshot.metrics[0].points[0].since * 1e9)
+    assert 0 < point.start_time_unix_nano <= before.taken_at * 1e9, "it was not there then"
     assert point.time_unix_nano == int(snapshot.taken_at * 1e9)
 
 

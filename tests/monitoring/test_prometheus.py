@@ -1,6 +1,7 @@
 import sys
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from podworker.errors import UnknownRoute
@@ -62,6 +63,23 @@ def test_buckets_hold_those_below_them(registry: Registry) -> None:
         'a_wait_seconds_count{worker="w1"} 4.0',
         'a_wait_seconds_sum{worker="w1"} 10.25',
     ]
+
+
+def test_openmetrics_says_since_when_they_count(registry: Registry) -> None:
+    Counter(registry, "a.jobs", "{job}", "Jobs.", ["door"]).add(2, door="http")
+    Histogram(registry, "a.wait", "s", "Waits.", bounds=[1]).record(0.5)
+    Gauge(registry, "a.memory", "By", "Memory.").set(12)
+    started = registry.read_at
+    page = exposition(registry.snapshot(), worker="w1", service="chat", openmetrics=True).decode()
+    families = openmetrics_families(page)  # type: ignore[no-untyped-call]  # which is strict
+    samples = {one.name: one for family in families for one in family.samples}
+    assert {name: one.value for name, one in samples.items() if name.endswith("_created")} == {
+        "a_jobs_created": started,
+        "a_wait_seconds_created": started,
+    }
+    assert samples["a_jobs_created"].labels == samples["a_jobs_total"].labels == {"door": "http", "worker": "w1"}
+    assert page.endswith("# EOF\n")
+    assert not any("_created" in line for line in lines(registry)), "there it would be a metric of its own"
 
 
 def test_prometheus_reads_whatever_a_label_holds(registry: Registry) -> None:

@@ -39,14 +39,19 @@ def test_it_measures_where_somebody_can_read_it(
     metrics: Literal["auto", "on", "off"], by_http: bool, receiver: str | None, expected: bool
 ) -> None:
     settings = load_settings(metrics=metrics, otel_exporter_otlp_endpoint=receiver)
-    worker_metrics.start(settings, by_http=by_http)
+    worker_metrics.start(settings, door="http" if by_http else "queue")
     assert REGISTRY.enabled is expected
     assert (observe_job in job_record.observers) is expected
     assert ("/metrics" in status_socket._answers) is expected
 
 
+def test_completed_jobs_are_counted_from_zero() -> None:
+    worker_metrics.start(load_settings(metrics="on"), door="http")
+    assert points("podworker.jobs") == {("completed", "http"): 0}
+
+
 def test_after_the_end_nothing_is_measured() -> None:
-    worker_metrics.start(load_settings(metrics="on"), by_http=False)
+    worker_metrics.start(load_settings(metrics="on"), door="queue")
     worker_metrics.stop()
     assert not REGISTRY.enabled
     assert observe_job not in job_record.observers
@@ -55,7 +60,7 @@ def test_after_the_end_nothing_is_measured() -> None:
 def test_the_worker_tells_its_state_its_slots_and_itself() -> None:
     worker = health.begin()
     worker.model = "demo"
-    worker_metrics.start(load_settings(metrics="on"), by_http=False)
+    worker_metrics.start(load_settings(metrics="on"), door="queue")
     assert points("podworker.jobs.concurrency") == {(): 0}
     worker.slots(0, 4)
     worker.ready()
@@ -76,7 +81,7 @@ def test_the_worker_tells_its_state_its_slots_and_itself() -> None:
 
 async def test_the_status_socket_says_why_it_has_nothing() -> None:
     settings = load_settings(metrics="on")
-    worker_metrics.start(settings, by_http=False)
+    worker_metrics.start(settings, door="queue")
     worker_metrics.stop()
     content_type, body = await status_socket._answers["/metrics"]()  # type: ignore[misc]
     assert content_type.startswith("text/plain; version=0.0.4")

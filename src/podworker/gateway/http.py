@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler as RequestHandler
 
 from podworker.configuration import Settings, machine
-from podworker.errors import AddressUnavailable, HandlerFailed, UnknownRoute, WorkerError
+from podworker.errors import AddressUnavailable, HandlerFailed, InvalidSettings, UnknownRoute, WorkerError
 from podworker.gateway import request_id
 from podworker.gateway.handler import Handler
 from podworker.gateway.http_access import require_key
@@ -25,7 +25,6 @@ from podworker.gateway.limits import MEGABYTE, Limits
 from podworker.monitoring import health
 from podworker.monitoring.health import Health
 from podworker.monitoring.metrics_page import metrics_page
-from podworker.monitoring.prometheus import CONTENT_TYPE
 from podworker.monitoring.redaction import redacted
 from podworker.monitoring.tracebacks import frames
 
@@ -46,6 +45,9 @@ class HttpDoor:
         handler: What answers the jobs in them.
         settings: The settings.
         worker_health: What health checks are answered from; by default this process's.
+
+    Raises:
+        InvalidSettings: `API_KEYS` is set, but holds no key.
     """
 
     def __init__(self, handler: Handler, settings: Settings, worker_health: Health | None = None) -> None:
@@ -113,8 +115,7 @@ class HttpDoor:
 
     def _app(self, body_bytes: int) -> web.Application:
         health_path = self._settings.health_check_path
-        keys = self._settings.api_keys.get_secret_value() if self._settings.api_keys else ""
-        check = require_key(_listed(keys), KEYLESS_PATHS | {health_path})
+        check = require_key(self._keys(), KEYLESS_PATHS | {health_path})
         app = web.Application(client_max_size=body_bytes, middlewares=[self._answer_errors, check])
         app.on_response_prepare.append(request_id.answer_back)
         allow_origins(app, set(_listed(self._settings.cors_origins or "")))
@@ -125,14 +126,22 @@ class HttpDoor:
         app.add_routes(self._brought.routes())
         return app
 
+    def _keys(self) -> list[str]:
+        if self._settings.api_keys is None:
+            return []
+        if not (keys := _listed(self._settings.api_keys.get_secret_value())):
+            raise InvalidSettings("API_KEYS holds no key, only commas or blanks. Name at least one, or unset it.")
+        return keys
+
     async def _ping(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp calls it so
         return web.Response(status=self._health.http_status)
 
     async def _docs(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp calls it so
         return web.Response(body=self._page, content_type="text/html", charset="utf-8")
 
-    async def _metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp calls it so
-        return web.Response(body=await metrics_page(self._settings), headers={"Content-Type": CONTENT_TYPE})
+    async def _metrics(self, request: web.Request) -> web.Response:
+        content_type, body = await metrics_page(self._settings, request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _openapi(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp calls it so
         if self._document is None:

@@ -49,6 +49,8 @@ class Point(NamedTuple):
     """By OpenTelemetry's names. An attribute that is empty is left out."""
     value: float | Distribution
     """A `Distribution` for a histogram."""
+    since: float = 0.0
+    """From when on a counter or a histogram counts, as seconds since 1970: it was zero then, or not there yet."""
 
 
 class Metric(NamedTuple):
@@ -65,10 +67,8 @@ class Metric(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """All metrics that have values at one moment. Times are seconds since 1970."""
+    """All metrics that have values at one moment, in seconds since 1970."""
 
-    started_at: float
-    """From when on counters and histograms count."""
     taken_at: float
     metrics: tuple[Metric, ...]
 
@@ -81,7 +81,8 @@ class Registry:
 
     def __init__(self) -> None:
         self.enabled = False
-        self.started_at = 0.0
+        self.read_at = 0.0
+        """When the last snapshot was begun, or the start: a series that is new in the next one was not there then."""
         self._instruments: dict[str, Instrument] = {}
         self._collectors: list[Callable[[], None]] = []
         self._collecting = threading.Lock()
@@ -95,7 +96,7 @@ class Registry:
         """Measure from now on, and from zero."""
         for instrument in self._instruments.values():
             instrument.clear()
-        self.started_at = time.time()
+        self.read_at = time.time()
         self.enabled = True
 
     def stop(self) -> None:
@@ -124,8 +125,10 @@ class Registry:
                     collect()
                 except Exception:  # one source that fails must not hide the others
                     logger.debug("A collector of metrics failed", exc_info=True)
+            began = time.time()
             metrics = tuple(metric for one in self._instruments.values() if (metric := one.read()).points)
-        return Snapshot(self.started_at, time.time(), metrics)
+            self.read_at = began
+            return Snapshot(time.time(), metrics)
 
     def declare(self, instrument: "Instrument") -> None:
         """Have it in the snapshots; instruments do this themselves."""
@@ -158,6 +161,7 @@ class Instrument:
         self._keywords = tuple(attribute.replace(".", "_") for attribute in attributes)
         self._registry = registry
         self._lock = threading.Lock()
+        self._since: dict[tuple[str, ...], float] = {}
         registry.declare(self)
 
     def clear(self) -> None:
@@ -166,7 +170,11 @@ class Instrument:
 
     def read(self) -> Metric:
         """Its values now."""
-        points = tuple(Point(self._named(key), value) for key, value in self._values())
+        # Whoever reads knows since when each counts: who counts has no time for that.
+        since = self._registry.read_at
+        points = tuple(
+            Point(self._named(key), value, self._since.setdefault(key, since)) for key, value in self._values()
+        )
         return Metric(self.name, self.unit, self.description, self.kind, self.attributes, points)
 
     def _values(self) -> Sequence[tuple[tuple[str, ...], float | Distribution]]:
@@ -197,6 +205,7 @@ class _Number(Instrument):
         """Forget all values: what was measured is there no more."""
         with self._lock:
             self._numbers.clear()
+            self._since.clear()
 
     def _values(self) -> Sequence[tuple[tuple[str, ...], float]]:
         with self._lock:
@@ -281,6 +290,7 @@ class Histogram(Instrument):
         """Forget all values."""
         with self._lock:
             self._buckets.clear()
+            self._since.clear()
 
     def _values(self) -> Sequence[tuple[tuple[str, ...], Distribution]]:
         with self._lock:

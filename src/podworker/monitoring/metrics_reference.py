@@ -43,6 +43,11 @@ scrape_configs:
 Every series has the label `{WORKER}`, the worker's id. `target_info` has the name of the endpoint, `service_name`
 (`OTEL_SERVICE_NAME`).
 
+Prometheus asks for OpenMetrics, and gets it from the HTTP door. There counters and histograms say since when they count
+(`…_created`): `increase()` then counts the first job of a new label, too, if Prometheus runs with
+`--enable-feature=created-timestamp-zero-ingestion`, as the one in [deploy/monitoring](monitoring.md) does. Other
+Prometheus servers keep `…_created` as series of their own. `podworker_jobs_total` of completed jobs begins with 0.
+
 A worker of RunPod's queue has no address: let it [send its metrics](monitoring.md#workers-on-runpod-push).
 
 ## Names
@@ -55,7 +60,7 @@ The tables have the names of Prometheus, and those of OpenTelemetry for OTLP. A 
 |---|---|
 | `outcome` | `completed`, `failed`, `cancelled` |
 | `error_code` | the code of the [error](errors.md); or empty. Of a handler's own codes the first 50, then `other` |
-| `door` | `queue`, `http` |
+| `door` | `queue`, `http`, or `local`: a test input, run by hand |
 | `gen_ai_operation_name` | `chat`, `text_completion`, `embeddings`, `rerank` |
 | `gen_ai_request_model` | the name of the model, whatever the request called it |
 | `error_type` | the error's code, or `cancelled`, or empty |

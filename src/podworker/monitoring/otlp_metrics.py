@@ -23,38 +23,38 @@ NANOSECONDS = 1_000_000_000
 
 
 def metrics_data(snapshot: Snapshot, resource: Resource, scope: InstrumentationScope) -> MetricsData:
-    """The snapshot as what `OTLPMetricExporter` exports: sums and histograms count from the worker's start on."""
-    times = int(snapshot.started_at * NANOSECONDS), int(snapshot.taken_at * NANOSECONDS)
+    """The snapshot as what `OTLPMetricExporter` exports: each sum and each histogram says since when it counts."""
+    taken = int(snapshot.taken_at * NANOSECONDS)
     metrics = [
-        OtlpMetric(metric.name, metric.description, metric.unit, _data(metric, *times)) for metric in snapshot.metrics
+        OtlpMetric(metric.name, metric.description, metric.unit, _data(metric, taken)) for metric in snapshot.metrics
     ]
     of_scope = ScopeMetrics(scope, metrics, schema_url="")
     return MetricsData([ResourceMetrics(resource, [of_scope], schema_url="")])
 
 
-def _data(metric: Metric, started: int, taken: int) -> Sum | Gauge | Histogram:
+def _data(metric: Metric, taken: int) -> Sum | Gauge | Histogram:
     if metric.kind is Kind.HISTOGRAM:
-        points = _distributions(metric.points, started, taken)
+        points = _distributions(metric.points, taken)
         return Histogram(points, AggregationTemporality.CUMULATIVE)
-    numbers = _numbers(metric.points, started, taken)
+    numbers = _numbers(metric.points, taken)
     if metric.kind is Kind.COUNTER:
         return Sum(numbers, AggregationTemporality.CUMULATIVE, is_monotonic=True)
     return Gauge(numbers)
 
 
-def _numbers(points: Sequence[Point], started: int, taken: int) -> list[NumberDataPoint]:
+def _numbers(points: Sequence[Point], taken: int) -> list[NumberDataPoint]:
     return [
-        NumberDataPoint(dict(point.attributes), started, taken, point.value)
+        NumberDataPoint(dict(point.attributes), int(point.since * NANOSECONDS), taken, point.value)
         for point in points
         if not isinstance(point.value, Distribution)
     ]
 
 
-def _distributions(points: Sequence[Point], started: int, taken: int) -> list[HistogramDataPoint]:
+def _distributions(points: Sequence[Point], taken: int) -> list[HistogramDataPoint]:
     return [
         HistogramDataPoint(
             attributes=dict(point.attributes),
-            start_time_unix_nano=started,
+            start_time_unix_nano=int(point.since * NANOSECONDS),
             time_unix_nano=taken,
             count=value.count,
             sum=value.sum,

@@ -1,4 +1,4 @@
-"""The metrics as the text that Prometheus reads (its exposition format 0.0.4).
+"""The metrics as the text that Prometheus reads: its exposition format 0.0.4, or OpenMetrics 1.0.
 
 Names follow OpenTelemetry's rules for Prometheus (its specification, "Prometheus and OpenMetrics Compatibility"), so
 that a series has the same name whether it is scraped or sent by OTLP. The library is imported for the first text only.
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from prometheus_client import Metric as Family
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text"
+OPENMETRICS_CONTENT_TYPE = f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
 WORKER = "worker"
 """The label that tells the workers of an endpoint apart. Every series has it."""
 
@@ -48,13 +50,15 @@ def _unit_words(metric: Metric) -> Iterator[str]:
         yield f"per_{_PER[per]}"
 
 
-def exposition(snapshot: Snapshot, *, worker: str, service: str) -> bytes:
+def exposition(snapshot: Snapshot, *, worker: str, service: str, openmetrics: bool = False) -> bytes:
     """A snapshot as text.
 
     Args:
         snapshot: The values.
         worker: The worker's id, for the label `worker`.
         service: The endpoint's name, for `target_info`.
+        openmetrics: As OpenMetrics, where counters and histograms say since when they count (`_created`). So
+            `increase()` misses nothing of a series that is new: at that moment it was zero.
 
     Raises:
         UnknownRoute: The extra `metrics` is not installed; the status is 501.
@@ -69,22 +73,27 @@ def exposition(snapshot: Snapshot, *, worker: str, service: str) -> bytes:
         ) from None
     about = GaugeMetricFamily("target_info", "The worker that is measured.", labels=["service_name", WORKER])
     about.add_metric([service, worker], 1)
-    return text([about, *(_family(metric, worker) for metric in snapshot.metrics)])
+    families = (_family(metric, worker, created=openmetrics) for metric in snapshot.metrics)
+    return text([about, *families], openmetrics=openmetrics)
 
 
-def text(families: "Iterable[Family]") -> bytes:
+def text(families: "Iterable[Family]", *, openmetrics: bool = False) -> bytes:
     """Families of `prometheus_client` as text."""
     from prometheus_client import generate_latest  # noqa: PLC0415 - see above
+    from prometheus_client.openmetrics import exposition as of_openmetrics  # noqa: PLC0415
     from prometheus_client.registry import Collector  # noqa: PLC0415
 
     class Given(Collector):
         def collect(self) -> "Iterable[Family]":
             return families
 
-    return generate_latest(Given())
+    if not openmetrics:
+        return generate_latest(Given())
+    page: bytes = of_openmetrics.generate_latest(Given())  # type: ignore[no-untyped-call]
+    return page
 
 
-def _family(metric: Metric, worker: str) -> "Family":
+def _family(metric: Metric, worker: str, *, created: bool) -> "Family":
     from prometheus_client.core import (  # noqa: PLC0415 - see above
         CounterMetricFamily,
         GaugeMetricFamily,
@@ -97,14 +106,27 @@ def _family(metric: Metric, worker: str) -> "Family":
         histogram = HistogramMetricFamily(name, metric.description, labels=labels)
         for point in metric.points:
             if isinstance(value := point.value, Distribution):
-                histogram.add_metric(_label_values(metric, point, worker), _cumulative(value), value.sum)
+                values = _label_values(metric, point, worker)
+                histogram.add_metric(values, _cumulative(value), value.sum)
+                if created:
+                    histogram.add_sample(f"{name}_created", dict(zip(labels, values, strict=True)), point.since)
         return histogram
-    family_class = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
-    family = family_class(name, metric.description, labels=labels)
+    if metric.kind is Kind.COUNTER:
+        counter = CounterMetricFamily(name, metric.description, labels=labels)
+        for point, value in _numbers(metric):
+            since = point.since if created else None
+            counter.add_metric(_label_values(metric, point, worker), value, created=since)
+        return counter
+    gauge = GaugeMetricFamily(name, metric.description, labels=labels)
+    for point, value in _numbers(metric):
+        gauge.add_metric(_label_values(metric, point, worker), value)
+    return gauge
+
+
+def _numbers(metric: Metric) -> Iterator[tuple[Point, float]]:
     for point in metric.points:
         if not isinstance(point.value, Distribution):
-            family.add_metric(_label_values(metric, point, worker), point.value)
-    return family
+            yield point, point.value
 
 
 def _label_values(metric: Metric, point: Point, worker: str) -> list[str]:

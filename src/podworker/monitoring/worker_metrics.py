@@ -9,8 +9,18 @@ from podworker.monitoring import health, job_record, phases, status_socket
 from podworker.monitoring.gpu import GpuMetrics
 from podworker.monitoring.health import State
 from podworker.monitoring.job_metrics import count_jobs, observe_job
+from podworker.monitoring.job_record import Outcome
 from podworker.monitoring.memory import resident_bytes
-from podworker.monitoring.metrics import COLD_START, INFO, JOBS_CONCURRENCY, JOBS_RUNNING, MEMORY, REGISTRY, STATE
+from podworker.monitoring.metrics import (
+    COLD_START,
+    INFO,
+    JOBS,
+    JOBS_CONCURRENCY,
+    JOBS_RUNNING,
+    MEMORY,
+    REGISTRY,
+    STATE,
+)
 from podworker.monitoring.metrics_page import socket_page
 
 READY = "ready"
@@ -29,11 +39,18 @@ def wanted(settings: Settings, *, by_http: bool) -> bool:
     return settings.metrics == "on"
 
 
-def start(settings: Settings, *, by_http: bool) -> None:
-    """Measure from now on, if that is `wanted`. It imports nothing, and asks no driver: that waits for a reader."""
-    if not wanted(settings, by_http=by_http):
+def start(settings: Settings, *, door: str) -> None:
+    """Measure from now on, if that is `wanted`. It imports nothing, and asks no driver: that waits for a reader.
+
+    Args:
+        settings: The settings.
+        door: How jobs come, as in `JobRecord.door`.
+    """
+    if not wanted(settings, by_http=door == "http"):
         return
     REGISTRY.start()
+    # Whoever reads this before the first job sees that job as an increase.
+    JOBS.add(0, outcome=Outcome.COMPLETED, error_code="", door=door)
     REGISTRY.add_collector(count_jobs)
     REGISTRY.add_collector(collect)
     REGISTRY.add_collector(GpuMetrics().collect)
