@@ -17,13 +17,23 @@ from click.testing import CliRunner
 from podworker.cli import main
 from tests.acceptance.dev_server import SMALL
 from tests.cli.terminal import Terminal
+from tests.gguf_files import characters
 from tests.survivors import survivors
 
 CHAT = (sys.executable, "-m", "podworker", "chat")
 LOCAL = (*SMALL, "--temperature", "0", "--seed", "1")
 FIGURES = r"\d+ prompt tokens \(\d+ cached\), \d+ tokens, [\d.]+ tokens/s, first token after [\d.]+ s\n"
 PROMPT = r"(^|\n)> $"
-STORY = "Write a long story about a lighthouse keeper and the sea.\n"
+HELLO = "Say hello.\n"
+WORDS = r"\n\w+ \w+ \w+"
+"""The first words of an answer."""
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The arguments for a tiny model whose answers do not end: see `storyteller`."""
+    path = characters.storyteller().write(tmp_path_factory.mktemp("story") / "story.gguf")
+    return ["--model", str(path), "--set", "threads=1", "--set", "context_length=8192"]
 
 
 @pytest.fixture
@@ -91,8 +101,8 @@ def test_a_conversation(tmp_path: Path, environment: dict[str, str]) -> None:
         assert terminal.exit_code() == 0
 
 
-def test_its_commands(tmp_path: Path, environment: dict[str, str]) -> None:
-    with talking(tmp_path, environment, *LOCAL, "--max-tokens", "2", "--system", "Be brief.") as terminal:
+def test_its_commands(tmp_path: Path, environment: dict[str, str], story: list[str]) -> None:
+    with talking(tmp_path, environment, *story, "--max-tokens", "2", "--system", "Be brief.") as terminal:
         for typed, shown in [
             ("/help", "/system TEXT"),
             ("/dance", "There is no /dance. /help lists the commands."),
@@ -107,23 +117,23 @@ def test_its_commands(tmp_path: Path, environment: dict[str, str]) -> None:
         assert terminal.exit_code() == 0
 
 
-def test_ctrl_c_cancels_the_answer_and_ends_the_chat_at_the_prompt(tmp_path: Path, environment: dict[str, str]) -> None:
-    with talking(tmp_path, environment, *LOCAL) as terminal:
-        terminal.write(STORY)
-        terminal.until(r"\n\w+ \w+ \w+")  # the first words of the answer
-        terminal.write("\x03")
-        assert "Cancelled." in terminal.until(PROMPT)
-
-        terminal.write("/clear\n")
-        terminal.until(PROMPT)
-        terminal.write("Say hello.\n")  # on the one slot, which is free again
-        assert re.search(FIGURES, terminal.until(PROMPT))
+def test_ctrl_c_cancels_the_answer_and_ends_the_chat_at_the_prompt(
+    tmp_path: Path, environment: dict[str, str], story: list[str]
+) -> None:
+    with talking(tmp_path, environment, *story) as terminal:
+        for _ in range(2):  # on the one slot, which is free again
+            terminal.write(HELLO)
+            terminal.until(WORDS)
+            terminal.write("\x03")
+            assert "Cancelled." in terminal.until(PROMPT)
+            terminal.write("/clear\n")
+            terminal.until(PROMPT)
         terminal.write("\x03")
         assert terminal.exit_code() == 0
 
 
-def test_a_full_context_is_explained(tmp_path: Path, environment: dict[str, str]) -> None:
-    with talking(tmp_path, environment, *LOCAL, "--max-tokens", "1") as terminal:
+def test_a_full_context_is_explained(tmp_path: Path, environment: dict[str, str], story: list[str]) -> None:
+    with talking(tmp_path, environment, *story, *SMALL, "--max-tokens", "1") as terminal:
         terminal.write("word " * 600 + "\n")
         assert "too long for the model. /clear begins a new one." in terminal.until(PROMPT)
         terminal.write("Hello\n")
@@ -133,18 +143,20 @@ def test_a_full_context_is_explained(tmp_path: Path, environment: dict[str, str]
         assert terminal.exit_code() == 0
 
 
-def test_a_crash_of_the_engine_costs_one_answer(tmp_path: Path, environment: dict[str, str]) -> None:
-    with talking(tmp_path, environment, *LOCAL) as terminal:
-        terminal.write(STORY)
-        terminal.until(r"\n\w+ \w+ \w+")
+def test_a_crash_of_the_engine_costs_one_answer(tmp_path: Path, environment: dict[str, str], story: list[str]) -> None:
+    with talking(tmp_path, environment, *story) as terminal:
+        terminal.write(HELLO)
+        terminal.until(WORDS)
         (engine,) = psutil.Process(terminal.process.pid).children()
         engine.kill()
         assert "The engine crashed" in terminal.until(PROMPT)
 
         terminal.write("/clear\n")
         terminal.until(PROMPT)
-        terminal.write("Say hello.\n")
-        assert re.search(FIGURES, terminal.until(PROMPT))
+        terminal.write(HELLO)
+        terminal.until(WORDS)
+        terminal.write("\x03")
+        terminal.until(PROMPT)
         terminal.write("/exit\n")
         assert terminal.exit_code() == 0
 
@@ -153,15 +165,18 @@ def test_a_crash_of_the_engine_costs_one_answer(tmp_path: Path, environment: dic
     ("way", "moment"),
     [("SIGTERM", "loading"), ("SIGTERM", "answering"), ("hang-up", "at the prompt"), ("hang-up", "answering")],
 )
-def test_it_leaves_nothing_behind(tmp_path: Path, environment: dict[str, str], way: str, moment: str) -> None:
-    with Terminal([*CHAT, *LOCAL], folder=tmp_path, environment=environment) as terminal:
+def test_it_leaves_nothing_behind(
+    tmp_path: Path, environment: dict[str, str], story: list[str], way: str, moment: str
+) -> None:
+    model = LOCAL if moment == "loading" else story
+    with Terminal([*CHAT, *model], folder=tmp_path, environment=environment) as terminal:
         if moment == "loading":
             terminal.until("serving the demo model")
         else:
             terminal.until(PROMPT)
         if moment == "answering":
-            terminal.write(STORY)
-            terminal.until(r"\n\w+ \w+ \w+")
+            terminal.write(HELLO)
+            terminal.until(WORDS)
         if way == "hang-up":
             terminal.hang_up()
             assert terminal.process.wait(60) != 0
@@ -170,8 +185,8 @@ def test_it_leaves_nothing_behind(tmp_path: Path, environment: dict[str, str], w
             assert terminal.exit_code() == 128 + signal.SIGTERM
 
 
-def test_one_question(environment: dict[str, str]) -> None:
-    arguments = [*LOCAL, "--max-tokens", "8", "--set", "prompt_cache_mb=0"]
+def test_one_question(environment: dict[str, str], story: list[str]) -> None:
+    arguments = [*story, "--max-tokens", "8"]
     done = piped(environment, "Say hello.", *arguments)
 
     assert done.returncode == 0, done.stderr
@@ -186,12 +201,12 @@ def test_one_question(environment: dict[str, str]) -> None:
     [
         (["Hello", "--url", "http://127.0.0.1:9/v1"], "Nothing answers at http://127.0.0.1:9/v1."),
         (["Hello", "--url", "nonsense"], "Is --url right?"),
-        (["Hello", "--temperature", "9", *SMALL], "temperature: got 9"),
+        (["Hello", "--temperature", "9"], "temperature: got 9"),
         (["Hello", "--model", "missing.gguf"], "missing.gguf"),
     ],
 )
-def test_what_fails(environment: dict[str, str], arguments: list[str], said: str) -> None:
-    done = piped(environment, *arguments)
+def test_what_fails(environment: dict[str, str], story: list[str], arguments: list[str], said: str) -> None:
+    done = piped(environment, *arguments, *(story if "--temperature" in arguments else ()))
 
     assert done.returncode == 1
     assert said in done.stderr
