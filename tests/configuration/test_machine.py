@@ -68,6 +68,17 @@ class TestVolume:
     def test_cache_folder(self, tmp_path: Path, environ: dict[str, str], expected: str) -> None:
         assert machine.volume(tmp_path, environ) == Path(expected)
 
+    def test_what_is_kept_where_the_user_may_not_write(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who runs the tests may be root, whom no permission stops: the kernel's answer is given instead of asked."""
+        environ = {**SERVERLESS, **LAPTOP}
+        volume, own = tmp_path / "runpod-volume", Path("/home/me/.cache/podworker")
+        assert machine.kept("a", tmp_path, environ) == own / "a"  # there is no volume
+        (volume / "mine").mkdir(parents=True)
+        assert machine.kept("a", tmp_path, environ) == volume / "a"
+        monkeypatch.setattr(os, "access", lambda place, mode: place == volume / "mine")  # noqa: ARG005
+        assert machine.kept("a", tmp_path, environ) == own / "a"
+        assert machine.kept("mine", tmp_path, environ) == volume / "mine"
+
     def test_no_home(self, tmp_path: Path) -> None:
         assert machine.volume(tmp_path, {}).is_absolute()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from podworker.configuration import load_settings
+from podworker.configuration import load_settings, machine
 from podworker.doctor.check import Facts, Finding, Verdict
 from podworker.doctor.disk_speed import DiskSpeed, measure
 from podworker.doctor.volume import judged, volume
@@ -110,3 +110,15 @@ def test_a_disk_that_is_too_slow_is_measured_by_less(tmp_path: Path) -> None:
     speed = measure(tmp_path, seconds=1e-9)
     assert speed.write > 0
     assert speed.read > 0
+
+
+def test_a_volume_that_this_user_may_not_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runpod-volume").mkdir()
+    monkeypatch.setattr(machine.volume, "__defaults__", (tmp_path, {}))
+    monkeypatch.setattr(machine.kept, "__defaults__", (tmp_path, None))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # who runs the tests may be root, whom no permission stops
+    monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "abc")
+    finding = judged("There", Facts(model=found(tmp_path)), load_settings(), DiskSpeed(500e6, 500e6))
+    assert finding.verdict is Verdict.WARNING
+    assert f"may not write to {tmp_path}/runpod-volume" in finding.found
+    assert "RUNPOD_POD_USER=0" in (finding.advice or "")

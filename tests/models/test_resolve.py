@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from podworker.configuration import Settings, load_settings
+from podworker.configuration import Settings, load_settings, machine
 from podworker.errors import InvalidModelFile, InvalidModelReference, ModelNotFound
 from podworker.models.resolve import fetch_model, find_model, open_stores
 from tests.gguf_files.tiny import llama, text
@@ -187,6 +187,33 @@ async def test_a_model_in_the_image(tmp_path: Path, hub: HubServer, gguf: Path) 
     assert found is not None
     assert found.path.is_relative_to(tmp_path / "home/.cache/podworker")
     found.release()
+
+
+async def test_a_volume_that_this_user_may_not_write_to(
+    tmp_path: Path, hub: HubServer, gguf: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its models are used; new ones go to the worker's own disk, and the log says so."""
+    volume = tmp_path / "runpod-volume"
+    volume.mkdir()
+    monkeypatch.setattr(machine.volume, "__defaults__", (tmp_path, {}))
+    monkeypatch.setattr(machine.kept, "__defaults__", (tmp_path, None))
+    hub.add("org/there", {gguf.name: gguf})
+    hub.add("org/new", {gguf.name: gguf.read_bytes() + bytes(32)})
+    elsewhere = {"model_store": None, "runpod_model_cache": tmp_path / "cache"}
+    (await fetch_model(settings(tmp_path, hub, model="org/there", **elsewhere))).release()
+    assert (volume / "podworker-models").is_dir()
+    assert caplog.messages == [message for message in caplog.messages if "may not write" not in message]
+
+    may = os.access  # who runs the tests may be root, whom no permission stops
+    monkeypatch.setattr(os, "access", lambda place, mode: not Path(place).is_relative_to(volume) and may(place, mode))
+    there = find_model(settings(tmp_path, hub, model="org/there", **elsewhere))
+    assert there is not None
+    assert there.path.is_relative_to(volume)
+    there.release()
+    new = await fetch_model(settings(tmp_path, hub, model="org/new", **elsewhere))
+    assert new.path.is_relative_to(tmp_path / "home/.cache/podworker")
+    new.release()
+    assert f"may not write to {volume}" in caplog.text
 
 
 async def test_a_store_that_can_only_be_read(tmp_path: Path, hub: HubServer, gguf: Path) -> None:

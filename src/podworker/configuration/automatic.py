@@ -1,5 +1,6 @@
 """Values chosen at run time for settings that are unset, in the one place that knows how."""
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,17 +35,34 @@ def model_name(settings: Settings) -> str | None:
 
 def model_store(settings: Settings) -> Path:
     """The folder that keeps downloaded models."""
-    return settings.model_store or machine.volume() / _STORE_NAME
+    return settings.model_store or machine.kept(_STORE_NAME)
 
 
-def local_model_store() -> Path:
-    """The store on this machine's own disk: `podworker models pull` fills it where an image is built."""
-    return machine.cache_folder() / "podworker" / _STORE_NAME
+def other_model_stores() -> tuple[Path, ...]:
+    """Where else models may be found, to be read only.
+
+    The volume's store, where this user may not write to it; and the one on this machine's own disk, which `podworker
+    models pull` fills where an image is built.
+    """
+    return machine.volume() / _STORE_NAME, machine.own_folder() / _STORE_NAME
+
+
+def volume_refusal(settings: Settings) -> tuple[str, str] | None:
+    """Why models are not kept on the volume that is there, and what to do; None where they are, or there is none."""
+    volume, own = machine.volume(), machine.own_folder()
+    if volume == own or model_store(settings) != own / _STORE_NAME:
+        return None
+    return (
+        f"This user ({os.getuid()}) may not write to {volume}: models are kept on the worker's own disk, and every new "
+        "worker downloads them.",
+        "Set RUNPOD_POD_USER=0 in the endpoint's variables; or, once, in a pod with the volume: cd /workspace && "
+        f"install -d -o {os.getuid()} podworker-models podworker-warm-prompts podworker-cuda-cache",
+    )
 
 
 def warm_prompts_folder(settings: Settings) -> Path:
     """The folder that keeps the states of warm prompts."""
-    return settings.warm_prompts_folder or machine.volume() / "podworker-warm-prompts"
+    return settings.warm_prompts_folder or machine.kept("podworker-warm-prompts")
 
 
 def hf_home(settings: Settings) -> Path:

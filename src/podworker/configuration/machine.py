@@ -75,6 +75,26 @@ def volume(root: Path = _ROOT, environ: Mapping[str, str] | None = None) -> Path
     workspace = root / "workspace"
     if is_pod and workspace.is_dir():
         return workspace
+    return own_folder(environ)
+
+
+def kept(name: str, root: Path = _ROOT, environ: Mapping[str, str] | None = None) -> Path:
+    """The folder `name` on the volume; where this user may not write to it there, on this machine's own disk.
+
+    RunPod mounts a network volume for root. It may not exist yet.
+    """
+    folder = volume(root, environ) / name
+    return own_folder(environ) / name if _is_refused(folder) else folder
+
+
+def _is_refused(folder: Path) -> bool:
+    """Whether this user may not write to a folder, or not make it in one that is there."""
+    place = folder if folder.exists() else folder.parent
+    return place.exists() and not os.access(place, os.W_OK | os.X_OK)
+
+
+def own_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """The folder for what is kept on this machine's own disk. It may not exist yet."""
     return cache_folder(environ) / "podworker"
 
 

@@ -59,17 +59,16 @@ def judged(there: str, facts: Facts, settings: Settings, speed: DiskSpeed) -> Fi
             f"{there}. It is slow: {', and '.join(slow)}.",
             "Use a faster disk or volume, a smaller quantization, or an image that holds the model.",
         )
-    if _is_fetched_each_time(facts, settings):
+    fetched_each_time = facts.model is not None and facts.model.origin == SOURCE and machine.is_runpod()
+    if fetched_each_time and (refusal := automatic.volume_refusal(settings)):
+        found, advice = refusal
+        return warning(f"{there}. {found}", advice)
+    if fetched_each_time and settings.model_store is None and machine.volume() == machine.own_folder():
         return warning(
             f"{there}. It is no network volume: every new worker downloads the model again.",
             "Add a network volume to the endpoint, or put the model into the image (`podworker models pull`).",
         )
     return ok(f"{there}.")
-
-
-def _is_fetched_each_time(facts: Facts, settings: Settings) -> bool:
-    on_own_disk = settings.model_store is None and machine.volume() == machine.cache_folder() / "podworker"
-    return machine.is_runpod() and on_own_disk and facts.model is not None and facts.model.origin == SOURCE
 
 
 def _existing(path: Path) -> Path:

@@ -191,7 +191,7 @@ def compile_cache(environ: Mapping[str, str]) -> dict[str, str]:
     The names are CUDA's (its programming guide, "CUDA Environment Variables"), and so is the rule that code larger than
     the cache is not kept. llama.cpp's kernels for one GPU take about 150 MB; CUDA's default is 1 GiB, its most 4.
     """
-    folder = machine.volume(environ=environ) / "podworker-cuda-cache"
+    folder = machine.kept("podworker-cuda-cache", environ=environ)
     return {"CUDA_CACHE_PATH": str(folder), "CUDA_CACHE_MAXSIZE": str(2 << 30)}
 
 

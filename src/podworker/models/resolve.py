@@ -147,6 +147,8 @@ class Finder:
         # Whoever finds the model on the volume needs none of what a download imports.
         from podworker.models.transfer import obtain  # noqa: PLC0415
 
+        if refusal := automatic.volume_refusal(self._settings):
+            logger.warning("%s %s", *refusal)
         with phases.phase(phases.DOWNLOAD):
             model = await obtain(self.stores[0], reference, self._settings, self._role, retry=retry)
         await asyncio.to_thread(self.stores[0].remember, self.key(reference), reference.text, model)
@@ -220,17 +222,16 @@ class Finder:
 
 
 def open_stores(settings: Settings) -> list[Store]:
-    """The stores to look in: the one that is written to, then the one that an image may have brought along."""
+    """The stores to look in: the one that is written to, then others that are here."""
     limit = settings.model_store_max_gb
+    root = automatic.model_store(settings)
     first = Store(
-        automatic.model_store(settings),
+        root,
         max_bytes=None if limit is None else int(limit * GB),
         lease_seconds=settings.model_lease_seconds,
     )
-    local = automatic.local_model_store()
-    if local == first.root or not local.is_dir():
-        return [first]
-    return [first, Store(local, lease_seconds=settings.model_lease_seconds)]
+    others = [other for other in automatic.other_model_stores() if other != root and other.is_dir()]
+    return [first, *(Store(other, lease_seconds=settings.model_lease_seconds) for other in dict.fromkeys(others))]
 
 
 def _used(store: Store, model: StoredModel) -> FoundModel | None:
