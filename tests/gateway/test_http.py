@@ -11,7 +11,7 @@ import pytest
 
 import podworker
 from podworker.configuration import load_settings
-from podworker.errors import AddressUnavailable
+from podworker.errors import AddressUnavailable, InvalidSettings
 from podworker.gateway.function_handler import FunctionHandler
 from podworker.gateway.http import HttpDoor
 from podworker.monitoring import job_record
@@ -205,6 +205,15 @@ async def test_bodies_that_are_too_large() -> None:
         assert (await subject.post("/runsync", {"input": "a" * 90_000}))[1]["status"] == "COMPLETED"
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_compressed_as_it_says(encoding: str) -> None:
+    async with open_door(echo) as subject:
+        headers = {"Content-Encoding": encoding}
+        status, refusal = await subject.ask("POST", "/runsync", data=b'{"input": 1}', headers=headers)
+        assert (status, refusal["error"]["code"]) == (400, "invalid_input")
+        assert "cannot be decompressed" in refusal["error"]["message"]
+
+
 async def test_answers_that_are_too_large() -> None:
     async with open_door(lambda job: "a" * job["input"], max_body_mb=0.1) as subject:
         _, done = await subject.post("/runsync", {"input": 200_000})
@@ -243,6 +252,12 @@ async def test_a_port_that_is_taken() -> None:
         with pytest.raises(AddressUnavailable, match=f"Port {port} is taken"):
             await door.listen()
         await door.stop()
+
+
+@pytest.mark.parametrize("keys", [",", " ", " , "])
+def test_keys_that_are_none_open_the_door_to_nobody(keys: str) -> None:
+    with pytest.raises(InvalidSettings, match="API_KEYS holds no key"):
+        HttpDoor(FunctionHandler(echo), load_settings(port=0, api_keys=keys), Health())
 
 
 async def test_a_thread_is_told_that_its_client_hung_up() -> None:

@@ -1,6 +1,7 @@
 """Routes that a handler brings: a small chat, and the unmodified OpenAI client."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -155,6 +156,21 @@ async def test_a_stream_that_the_worker_must_end_says_why() -> None:
             text = await answer.text()
         assert json.loads(text.strip().removeprefix("data: "))["error"]["code"] == "worker_stopping"
         await subject.served()
+
+
+async def test_a_request_that_is_purged_says_so() -> None:
+    async with open_door(Echo()) as subject:
+        forever = {"stream": True, "messages": [{"content": "well forever"}]}
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(Echo.concurrency):
+                await stack.enter_async_context(subject.open("POST", "/v1/chat/completions", json=forever))
+            waiting = asyncio.create_task(subject.post("/v1/chat/completions", {"messages": [{"content": "hello"}]}))
+            async with asyncio.timeout(SECONDS):
+                while (await subject.post("/purge-queue"))[1]["removed"] == 0:  # noqa: ASYNC110 - only HTTP can tell
+                    await asyncio.sleep(0)
+            status, refusal = await waiting
+        assert (status, refusal["error"]["code"]) == (429, "worker_busy")
+        assert "/purge-queue ended it" in refusal["error"]["message"]
 
 
 async def test_a_route_that_cannot_read_a_body(caplog: pytest.LogCaptureFixture) -> None:

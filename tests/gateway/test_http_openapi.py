@@ -56,6 +56,28 @@ def test_the_types_of_the_handler() -> None:
     assert all(resolved(document, reference) for reference in references(document))
 
 
+def test_types_that_are_called_as_the_documents_own() -> None:
+    """And one that refers to itself: its schema is nothing but a reference to a definition."""
+
+    class Status(BaseModel):
+        ready: bool
+
+    class Input(BaseModel):
+        status: Status
+        branches: list["Input"] = []
+
+    def grow(input: Input) -> int:  # noqa: A002 - the name is the interface
+        return len(input.branches)
+
+    document = json.loads(openapi(FunctionHandler(grow)))
+    given = document["components"]["schemas"]["Input"]
+    while "$ref" in given:
+        given = resolved(document, given["$ref"])
+    assert resolved(document, given["properties"]["status"]["$ref"])["properties"]["ready"]["type"] == "boolean"
+    answer = document["paths"]["/runsync"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert "delayTime" in resolved(document, answer["$ref"])["properties"]
+
+
 def test_the_routes_that_it_brings() -> None:
     boxes = json.loads(openapi(Brings()))["paths"]["/boxes"]
     assert boxes["post"]["summary"] == "Pack"

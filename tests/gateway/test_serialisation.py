@@ -121,6 +121,7 @@ CONVERTED = [
     (b"\xff\x00\xfe?", base64_of := "/wD+Pw=="),
     (bytearray(b"\xff\x00\xfe?"), base64_of),
     (memoryview(b"\xff\x00\xfe?"), base64_of),
+    (memoryview(b"\xff-\x00-\xfe-?-")[::2], base64_of),
     (Colour.RED, "red"),
     (Path("/a/b"), "/a/b"),
     (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
@@ -171,6 +172,7 @@ CONVERTED = [
     # numpy
     (np.float32(1.5), 1.5),
     (np.float64("inf"), None),
+    (np.array([1.5, NAN], dtype=np.longdouble), [1.5, None]),
     (np.int64(3), 3),
     (np.bool_(True), True),
     (np.str_("a"), "a"),
@@ -210,6 +212,7 @@ def circular() -> list[object]:
         ({"a": {(1, 2): 3}}, "output.a", "has a key of the type tuple. Use text as keys."),
         ({"a": {NAN: 3}}, "output.a", "has a key of the type float"),
         ({1: 1, "1": 2}, "output", "has two keys that are the same in JSON"),
+        ([dict.fromkeys(("\ud800", "\ud801"))], "output", "has two keys that differ only in lone surrogates"),
         ({b"x": {"a": object()}}, "output.bytes.a", "is of the type object"),
         (nested(DEEPEST + 1), None, f"is more than {DEEPEST} levels deep, or contains itself"),
         (circular(), None, f"is more than {DEEPEST} levels deep, or contains itself"),

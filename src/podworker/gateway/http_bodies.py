@@ -33,6 +33,10 @@ async def read_object(request: web.Request) -> dict[str, Any]:
         value = json.loads(await request.read())
     except web.HTTPRequestEntityTooLarge:
         raise _too_large(request) from None
+    except web.RequestPayloadError:
+        raise InvalidInput(
+            "The body cannot be decompressed. Send it without Content-Encoding, or as gzip or deflate."
+        ) from None
     except RecursionError:
         raise InvalidInput("The body is nested too deeply. Send it with fewer levels.") from None
     except ValueError as error:

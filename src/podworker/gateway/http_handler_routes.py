@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from podworker.errors import WorkerBusy
 from podworker.gateway.http_bodies import json_response, read_object
 from podworker.gateway.http_events import EventStream
 from podworker.gateway.http_job import HttpJob
@@ -49,8 +50,8 @@ class HandlerRoutes:
         job, events = HttpJob({"input": route.job_input(body)}, headers=request.headers), EventStream(request)
         self._jobs.submit(job, events)
         await job.ended()
-        result = job.result
-        assert result is not None, "nobody else cancels it"  # noqa: S101
+        if (result := job.result) is None:
+            raise WorkerBusy("The request waited for a slot, and /purge-queue ended it. Send it again.")
         if not (events.begun or result.streamed):
             if result.error is not None:
                 raise result.error

@@ -70,9 +70,12 @@ def openapi(handler: Handler) -> bytes:
 
 
 def _movable(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A schema whose definitions stand among the document's, and those definitions."""
-    moved = json.loads(json.dumps(schema).replace('"#/$defs/', '"#/components/schemas/'))
-    return moved, moved.pop("$defs", {})
+    """A schema whose definitions stand among the document's, and those definitions.
+
+    As `Input.Name`: a handler's types may have the names of the document's own, such as `Input` and `Job`.
+    """
+    moved = json.loads(json.dumps(schema).replace('"#/$defs/', '"#/components/schemas/Input.'))
+    return moved, {f"Input.{name}": definition for name, definition in moved.pop("$defs", {}).items()}
 
 
 def _brought(routes: Sequence[HttpRoute]) -> dict[str, Any]:

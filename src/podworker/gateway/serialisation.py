@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping, Set
 from enum import Enum
 from itertools import islice
+from numbers import Real
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
@@ -174,6 +175,7 @@ def _shown(key: Any) -> str:  # noqa: ANN401
 
 def _simpler(value: Any) -> Any:  # noqa: ANN401, C901, PLR0911 - one line for each type
     """The same in fewer types: one step towards plain values."""
+    kind = type(value)
     match value:
         case Enum():
             return value.value
@@ -182,7 +184,7 @@ def _simpler(value: Any) -> Any:  # noqa: ANN401, C901, PLR0911 - one line for e
         case bool() | int() | float():
             return float(value) if isinstance(value, float) else int(value)
         case bytes() | bytearray() | memoryview():
-            return b64encode(value).decode("ascii")
+            return b64encode(bytes(value)).decode("ascii")
         case Mapping():
             return dict(value)
     if isinstance(value, _LISTS):
@@ -190,7 +192,8 @@ def _simpler(value: Any) -> Any:  # noqa: ANN401, C901, PLR0911 - one line for e
     if isinstance(value, BaseException):
         return str(value) or type(value).__name__
     if hasattr(value, "dtype") and hasattr(value, "tolist"):  # numpy, torch, jax, pandas' columns; none is imported
-        return value.tolist()
+        plain = value.tolist()
+        return float(plain) if type(plain) is kind and isinstance(plain, Real) else plain  # numpy's longdouble
     if hasattr(type(value), "__pydantic_serializer__"):
         return _dumped(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -227,7 +230,10 @@ def _with_whole_characters(value: Any) -> Any:  # noqa: ANN401
         case list():
             return [_with_whole_characters(item) for item in value]
         case dict():
-            return {_with_whole_characters(key): _with_whole_characters(member) for key, member in value.items()}
+            whole = {_with_whole_characters(key): _with_whole_characters(member) for key, member in value.items()}
+            if len(whole) != len(value):
+                raise _Fault("has two keys that differ only in lone surrogates, which are no characters. Rename them.")
+            return whole
     return value
 
 
