@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from podworker.configuration import machine
+from tests.otlp_receiver import attributes, otlp_receiver
 
 HANDLER = """
 import podworker
@@ -39,11 +40,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def by_hand(
-    folder: Path, *arguments: str, file: str = "handler.py"
+    folder: Path, *arguments: str, file: str = "handler.py", **environment: str
 ) -> tuple[int | None, list[dict[str, object]], str]:
     """Exit code, the lines of standard output, and standard error of a handler file."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, file, *arguments, cwd=folder, env=NO_RUNPOD, stdout=PIPE, stderr=PIPE
+        sys.executable, file, *arguments, cwd=folder, env={**NO_RUNPOD, **environment}, stdout=PIPE, stderr=PIPE
     )
     async with asyncio.timeout(60):
         output, errors = await process.communicate()
@@ -83,6 +84,24 @@ async def test_an_argument_wins_over_the_file(folder: Path) -> None:
             "status": 400,
         }
     }
+
+
+async def test_its_metrics_and_its_trace_are_sent(folder: Path) -> None:
+    trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    job = {"input": {"n": 1, "traceparent": f"00-{trace}-{caller}-01"}}
+    patient = "from podworker.monitoring import telemetry\ntelemetry.END_SECONDS = 60  # for slow machines\n"
+    (folder / "handler.py").write_text(patient + HANDLER)
+    async with otlp_receiver() as receiver:
+        to = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "TRACES": "true"}
+        code, lines, output = await by_hand(folder, "--test_input", json.dumps(job), **to)
+
+        assert (code, lines[-1]) == (0, {"output": [0]}), output
+        (point,) = receiver.last_metrics()["podworker.jobs"].sum.data_points
+        assert (point.as_int, attributes(point.attributes)) == (1, {"outcome": "completed", "door": "local"})
+        root = receiver.spans()[0]
+        assert (root.trace_id.hex(), root.parent_span_id.hex()) == (trace, caller)
+        assert attributes(root.attributes)["faas.invocation_id"] == "local_test"
+        assert {span.name for span in receiver.spans()} == {"process podworker", "wait", "run"}
 
 
 @pytest.mark.parametrize(("text", "fault"), [("{", "is not valid JSON"), ("{}", "no `input`"), ("[1]", "no `input`")])

@@ -21,7 +21,7 @@ from podworker.gateway.dispatch import dispatch
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
-from podworker.monitoring import logs
+from podworker.monitoring import health, logs, telemetry, traceparent, worker_metrics
 from podworker.monitoring.job_record import JobRecord, recording
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 TEST_INPUT = "test_input.json"
 JOB_ID = "local_test"
 """Of a test input without an `id`, as in RunPod's SDK."""
+DOOR = "local"
+"""Of its job's record, and so of its metrics."""
 _FORM = 'Write it as {"input": …}.'
 
 
@@ -87,8 +89,10 @@ def _read_job(text: str | bytes, name: str, settings: Settings) -> dict[str, Any
     return {"id": JOB_ID, **job}
 
 
-async def run_once(handler: Handler, settings: Settings, job: Mapping[str, Any]) -> bool:
+def run_once(handler: Handler, settings: Settings, job: Mapping[str, Any]) -> bool:
     """Run one job as a worker does, with its chunks, its progress and its end on standard output, a line of JSON each.
+
+    Metrics and traces are sent as a worker sends them, where the settings name a receiver.
 
     Returns:
         Whether it succeeded.
@@ -96,12 +100,24 @@ async def run_once(handler: Handler, settings: Settings, job: Mapping[str, Any])
     Raises:
         WorkerError: The handler could not start, or could not go on.
     """
+    worker_metrics.start(settings, door=DOOR)
+    try:
+        return asyncio.run(_run(handler, settings, job))
+    finally:
+        telemetry.stop()
+        worker_metrics.stop()
+
+
+async def _run(handler: Handler, settings: Settings, job: Mapping[str, Any]) -> bool:
     printer = Printer()
     try:
         handler.launch(settings)
+        telemetry.start(settings)  # not before: its imports would hold up the engine's start
         await handler.start()
+        health.current().ready()
         watching = asyncio.create_task(handler.watch())
-        with recording(JobRecord(str(job["id"]), door="local")) as record:
+        given = traceparent.of_job(job)
+        with recording(JobRecord(str(job["id"]), traceparent=given, door=DOOR)) as record:
             result = await dispatch(handler, job, printer, limits=Limits.of(settings))
             record.end(result.error)
         if watching.done():

@@ -94,7 +94,7 @@ def _ran_once(handler: Handler, settings: Settings) -> bool:
     if job is None:
         return False
     try:
-        succeeded = asyncio.run(local_run.run_once(handler, settings, job))
+        succeeded = local_run.run_once(handler, settings, job)
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
     if not succeeded:
