@@ -10,7 +10,7 @@ from tests.deploy.promql import FOLDER, document
 def test_images_are_pinned_and_files_are_there() -> None:
     for service in document("compose.yaml")["services"].values():
         assert re.fullmatch(r"[a-z/-]+:v?\d+\.\d+\.\d+", service["image"])
-        for volume in service["volumes"]:
+        for volume in service.get("volumes", []):
             if volume.startswith("."):
                 assert (FOLDER / volume.partition(":")[0]).is_file()
 
@@ -26,8 +26,9 @@ def test_prometheus_finds_its_files_and_the_collector() -> None:
 
 
 def test_grafana_finds_prometheus_and_the_dashboard() -> None:
-    (datasource,) = document("grafana/datasource.yml")["datasources"]
-    assert datasource["url"] == "http://prometheus:9090"
+    urls = {one["type"]: one["url"] for one in document("grafana/datasource.yml")["datasources"]}
+    assert urls == {"prometheus": "http://prometheus:9090", "jaeger": "http://jaeger:16686"}
+    assert {_service(url) for url in urls.values()} < set(document("compose.yaml")["services"])
     (provider,) = document("grafana/dashboards.yml")["providers"]
     assert provider["options"]["path"] in {str(PurePosixPath(path).parent) for path in _mounted("grafana")}
     home = document("compose.yaml")["services"]["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
@@ -46,6 +47,23 @@ def test_the_collector_uses_what_it_defines() -> None:
     assert otlp["auth"]["authenticator"] in configuration["extensions"]
     (published,) = document("compose.yaml")["services"]["otel-collector"]["ports"]
     assert published.rpartition(":")[2] == otlp["endpoint"].rpartition(":")[2]
+
+
+def test_metrics_go_to_prometheus_and_traces_to_jaeger() -> None:
+    configuration = document("otel-collector.yml")
+    pipelines = configuration["service"]["pipelines"]
+    assert {name: (one["receivers"], one["exporters"]) for name, one in pipelines.items()} == {
+        "metrics": (["otlp"], ["prometheus"]),
+        "traces": (["otlp"], ["otlp_http"]),
+    }
+    endpoint = configuration["exporters"]["otlp_http"]["endpoint"]
+    assert endpoint == "http://jaeger:4318"  # Jaeger's own port for OTLP over HTTP
+    assert _service(endpoint) in document("compose.yaml")["services"]
+
+
+def _service(url: str) -> str:
+    """Whom a URL names among the services."""
+    return url.removeprefix("http://").partition(":")[0]
 
 
 def _mounted(service: str) -> set[str]:
