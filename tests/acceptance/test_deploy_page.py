@@ -105,5 +105,11 @@ def test_figures() -> None:
     assert round(sizes["Qwen3 8B"] / 200e6) == 25
     assert round(sizes["Llama 3.3 70B Instruct"] / 200e6) == 3 * 60 + 33
     assert f"{INIT_TIMEOUT_SECONDS // 60} minutes" in PAGES["deploy"]
+    seconds = {"cold starts of 20 s |": 1000 * (20 + 5 + 10), "cold starts of 3 s (": 1000 * (3 + 5 + 10)}
+    seconds |= {"always there |": 86_400, "two at a time on one worker |": 3600 + 20 + 10, "_MIN=1` |": 86_400}
+    for what, paid in seconds.items():
+        (line,) = [line for line in PAGES["deploy"].splitlines() if what in line]
+        assert line.split("|")[-3].strip() in {f"{paid / 3600:.1f} h", f"{paid / 3600:.0f} h"}
+        assert line.split("|")[-2].strip() == f"{paid / 3600 * 0.69:.2f}"
     assert init_timeout(15 * 10**9) is None
     assert init_timeout(15 * 10**9 + 10**8)
