@@ -202,6 +202,9 @@ def input_by_position(input: Input, /) -> None: ...
 def only_named(*, event: dict[str, Any]) -> None: ...
 
 
+def only_by_name(**job: object) -> None: ...
+
+
 def input_for_checkers(input: Decimal) -> None: ...
 
 
@@ -219,7 +222,8 @@ def input_for_checkers(input: Decimal) -> None: ...
         (one_more, "has the parameter `seed`, for which a job has no value. Give it a default"),
         (input_by_position, "takes `input` by position only. Leave out the `/`."),
         (only_named, "has these parameters: `event`."),
-        (input_for_checkers, "Decimal, cannot be read: name 'Decimal' is not defined. Define or import it at the top"),
+        (only_by_name, "has these parameters: none that a job could be given to."),
+        (input_for_checkers, "the annotation Decimal at `input`, which cannot be read: name 'Decimal' is not defined."),
         ("handler", "The handler is a str, not a function."),
         (None, "The handler is a NoneType, not a function."),
     ],

@@ -52,7 +52,8 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     except ValueError:  # some functions written in C do not tell
         return Signature()
     named = [each for each in parameters.values() if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
-    if len(named) < len(parameters) and all(each.kind is each.KEYWORD_ONLY for each in named):
+    by_position = any(each.kind is each.VAR_POSITIONAL for each in parameters.values())
+    if by_position and all(each.kind is each.KEYWORD_ONLY for each in named):
         return Signature()  # `*args`, as decorators write it: whatever it wraps is called as RunPod calls it
     return _typed(function, named) or _classic(function, named)
 
@@ -128,7 +129,7 @@ def _annotation(function: Callable[..., Any], parameter: inspect.Parameter) -> A
         if parameter.name in CLASSIC_NAMES:
             return Any
         raise StartupError(
-            f"The annotation of `{parameter.name}` in {_name(function)}, {parameter.annotation}, cannot be read: "
+            f"{_name(function)} has the annotation {parameter.annotation} at `{parameter.name}`, which cannot be read: "
             f"{error}. Define or import it at the top of the module, not under `if TYPE_CHECKING`."
         ) from None
 
