@@ -75,10 +75,14 @@ class DevServer:
     def stop(self) -> int:
         """Stop it as Ctrl-C would, and return its exit code once it is gone."""
         self._remember(psutil.Process(self._process.pid).children(recursive=True))
-        self._process.send_signal(signal.SIGINT)
+        self.interrupt()
         code = self._process.wait(STOP_SECONDS)
         self._reader.join()
         return code
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does."""
+        self._process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
         """End it as nothing can be prepared for."""

@@ -1,5 +1,6 @@
 """What `podworker dev` says when it cannot do what it should. What it does when it can: tests/acceptance."""
 
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 from podworker.cli.dev import command, settings_environment, worker_command
 from podworker.emulator import Emulator
+from tests.acceptance.dev_server import DevServer
 
 
 def test_a_taken_port_is_named() -> None:
@@ -37,6 +39,23 @@ def test_workers_that_all_die_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert result.exit_code == 1
     assert "this handler is broken" in result.output
     assert "Every worker failed again and again" in result.output
+
+
+def test_another_ctrl_c_waits_for_no_worker(tmp_path: Path) -> None:
+    handler = tmp_path / "handler.py"
+    handler.write_text("""if True:
+        import signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("up", flush=True)
+        time.sleep(600)
+    """)
+    with DevServer(tmp_path, str(handler)) as server:
+        server.wait_for(lambda: any(line.endswith("up") for line in server.lines))
+        server.workers()
+        server.interrupt()
+        server.wait_for(lambda: any(line.startswith("Stopping; ") for line in server.lines))
+        assert server.stop() == 128 + signal.SIGINT
+        assert server.left_over() == []
 
 
 def test_a_handler_file_runs_as_the_container_would_run_it(tmp_path: Path) -> None:

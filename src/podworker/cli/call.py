@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import aiohttp
 import click
 
+from podworker.cli import interruptible_runner
 from podworker.configuration import load_settings
 
 LOCAL = "http://127.0.0.1:8000/v2/local"
@@ -37,7 +38,8 @@ def command(prompt: str | None, source: str | None, endpoint: str | None, url: s
     PROMPT becomes one chat message, streamed. With --input the job's input is what you write. Without --endpoint and
     --url the job goes to `podworker dev` on this machine.
 
-    Exit code 0: the job was completed; 1: it failed, and the reason is on standard error; 2: wrong use.
+    Exit code 0: the job was completed; 1: it failed, and the reason is on standard error; 2: wrong use;
+    130: cancelled by Ctrl-C, which cancels the job, too.
     """
     if (prompt is None) == (source is None):
         raise click.UsageError('Give either a PROMPT, such as "Hello", or --input.')
@@ -50,11 +52,9 @@ def command(prompt: str | None, source: str | None, endpoint: str | None, url: s
         raise click.UsageError("RunPod needs a key: set RUNPOD_API_KEY.")
     job_input = _read_input(source) if source is not None else _chat(prompt or "")
     try:
-        asyncio.run(_call(base.rstrip("/"), key, job_input))
+        interruptible_runner.run(_call(base.rstrip("/"), key, job_input))
     except aiohttp.ClientConnectorError:
         _fail(f"Nothing answers at {base}. Start `podworker dev` first, or name another place with --url.")
-    except KeyboardInterrupt:
-        _fail("The job was cancelled.", code=130)
 
 
 def _chat(prompt: str) -> dict[str, Any]:
@@ -86,6 +86,7 @@ async def _call(base: str, key: str | None, job_input: Any) -> None:  # noqa: AN
             await _follow(session, base, job_id)
         except asyncio.CancelledError:
             await _ask(session, "POST", f"{base}/cancel/{job_id}")
+            click.echo("Error: The job was cancelled.", err=True)
             raise
 
 
@@ -136,6 +137,6 @@ def _reason(status: dict[str, Any]) -> str:
     return f"The job ended as {status['status']}" + (f": {error}" if error else ".")
 
 
-def _fail(message: str, *, code: int = 1) -> NoReturn:
+def _fail(message: str) -> NoReturn:
     click.echo(f"Error: {message}", err=True)
-    sys.exit(code)
+    sys.exit(1)

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from podworker.cli import interruptible_runner
 from podworker.cli.dev import settings_environment, worker_command
 from podworker.cli.options import chosen_settings, setting_options
 from podworker.emulator import Emulator
@@ -45,7 +46,7 @@ def command(prompt: str, model: str | None, settings: tuple[str, ...]) -> None:
         raise click.ClickException("The demo drives the worker with the openai package: `uv sync --group demo`.")
     output: deque[str] = deque(maxlen=SHOWN_LOG_LINES)
     try:
-        timing = asyncio.run(_demo(prompt, chosen_settings(model, settings), output))
+        timing = interruptible_runner.run(_demo(prompt, chosen_settings(model, settings), output))
     except WorkerNeverReadyError as error:
         click.echo("\n".join(output), err=True)
         raise click.ClickException("The worker did not start; its last lines stand above.") from error

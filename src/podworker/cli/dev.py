@@ -1,7 +1,9 @@
 """`podworker dev`: RunPod on this machine."""
 
 import asyncio
+import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -10,6 +12,7 @@ from pathlib import Path
 import click
 
 from podworker.cli.dev_metrics import merged_metrics
+from podworker.cli.interruptible_runner import Ended, InterruptibleRunner
 from podworker.cli.options import chosen_handler, chosen_settings, handler_argument, setting_options
 from podworker.emulator import Emulator
 
@@ -58,10 +61,14 @@ def command(
     emulator.add_page("/metrics", lambda: merged_metrics(emulator.workers.pids.values()))
     _log_to_terminal()
     try:
-        exhausted = asyncio.run(_run(emulator))
+        with (
+            InterruptibleRunner(on_force=lambda: kill_workers(emulator)) as runner,
+            contextlib.suppress(KeyboardInterrupt, Ended),  # it is how one ends this
+        ):
+            runner.run(_run(emulator))
     except OSError as error:
         raise click.ClickException(str(error.strerror or error)) from error
-    if exhausted:
+    if emulator.workers.exhausted.is_set():
         click.echo("Every worker failed again and again; see its output above.", err=True)
         sys.exit(EXIT_NO_WORKER)
 
@@ -71,6 +78,13 @@ def worker_command(handler: Path | None) -> list[str]:
     if handler is None:
         return [sys.executable, "-m", "podworker", "serve", "--builtin"]
     return [sys.executable, str(handler)]
+
+
+def kill_workers(emulator: Emulator) -> None:
+    """Kill the workers, and all that they started: each leads a process group. Their engines die with them."""
+    for pid in emulator.workers.pids.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def settings_environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -85,20 +99,15 @@ def settings_environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**local, **{name.upper(): value for name, value in settings.items()}}
 
 
-async def _run(emulator: Emulator) -> bool:
-    """Run until a signal comes, or until every worker is given up; whether the latter."""
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+async def _run(emulator: Emulator) -> None:
+    """Run until it is cancelled, or until every worker is given up."""
     async with emulator:
         click.echo(f"Endpoint   {emulator.base_url}\nOpenAI     {emulator.openai_url}\nStop with Ctrl-C.\n")
-        waiting = [asyncio.create_task(stopping.wait()), asyncio.create_task(emulator.workers.exhausted.wait())]
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
-        if stopping.is_set():
-            click.echo("Stopping; running jobs may finish.")
-    return emulator.workers.exhausted.is_set()
+        try:
+            await emulator.workers.exhausted.wait()
+        except asyncio.CancelledError:
+            click.echo("Stopping; running jobs may finish. Ctrl-C once more stops them, too.")
+            raise
 
 
 def _log_to_terminal() -> None:

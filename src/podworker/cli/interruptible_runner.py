@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -32,13 +33,17 @@ class InterruptibleRunner:
     - SIGINT ends as `KeyboardInterrupt`; who catches it inside the context goes on.
     - SIGTERM and SIGHUP end as `Ended`.
     - SIGINT once more, while one of these unwinds, or a cleaning up that takes too long, ends the process there and
-      then. Its children die with it: see `child.end_with_parent`.
+      then, by force. An engine dies with it: see `child.end_with_parent`.
 
     Leaving the context by one of these exceptions ends the process with its code, without waiting for threads: one of
     them may read a large file, or wait for the network. Signals that are ignored stay so, as `nohup` wants it.
+
+    Args:
+        on_force: Called just before the process is ended by force.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_force: Callable[[], None] | None = None) -> None:
+        self._on_force = on_force
         self._runner = asyncio.Runner()
         self._earlier: dict[signal.Signals, Any] = {}
         self._received: signal.Signals | None = None
@@ -116,7 +121,7 @@ class InterruptibleRunner:
         """The signal handler: it can strike anywhere, and so does next to nothing."""
         number, before = signal.Signals(value), self._received
         if number is signal.SIGINT and (self._ending or before is not None):
-            os._exit(128 + number)
+            self._force(number)
         if number is not signal.SIGINT or before is None:
             self._received = number
         _unblock_output(number)
@@ -130,7 +135,14 @@ class InterruptibleRunner:
         if self._task is None or self._limit is not None:
             return
         self._task.cancel()
-        self._limit = self._runner.get_loop().call_later(UNWINDING_SECONDS, os._exit, 128 + number)
+        self._limit = self._runner.get_loop().call_later(UNWINDING_SECONDS, self._force, number)
+
+    def _force(self, number: signal.Signals) -> NoReturn:
+        try:
+            if self._on_force is not None:
+                self._on_force()
+        finally:
+            os._exit(128 + number)
 
     def _raise_received(self) -> None:
         number, self._received = self._received, None
@@ -147,14 +159,15 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _unblock_output(number: signal.Signals) -> None:
-    """Let a blocked write to standard output go on, into nothing, where the program ends: its reader may never read.
-
-    A terminal reads on after Ctrl-C by itself, and the program may go on there.
-    """
-    for descriptor in (1, 2) if number is not signal.SIGINT else () if os.isatty(1) else (1,):
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, descriptor)
-        os.close(nothing)
+    """Let a blocked write go on, into nothing: its reader may never read."""
+    for descriptor in (1, 2):
+        if number is signal.SIGINT and os.isatty(descriptor):  # Ctrl-C lets it go on, and so may the program
+            continue
+        with contextlib.suppress(OSError):  # it is closed
+            if not select.select([], [descriptor], [], 0)[1]:
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, descriptor)
+                os.close(nothing)
 
 
 def _leave(code: Any) -> None:  # noqa: ANN401 - of a SystemExit

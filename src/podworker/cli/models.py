@@ -1,6 +1,5 @@
 """`podworker models`: the models on this machine and its volume."""
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -49,13 +48,14 @@ def pull(model: str | None, *, as_json: bool) -> None:
     \b
       RUN podworker models pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M
     """
+    from podworker.cli import interruptible_runner  # noqa: PLC0415
     from podworker.models.resolve import Finder  # noqa: PLC0415
 
     settings = _settings(log=not as_json)
     finder, reference = Finder(settings), _reference(settings, model)
     if reference.kind == "path":
         raise click.UsageError(f"{reference.text} is a path: there is nothing to download.")
-    stored = asyncio.run(finder.pull(reference, retry=True))
+    stored = interruptible_runner.run(finder.pull(reference, retry=True))
     if as_json:
         _print_json({"name": stored.name, "size": stored.record.size, "files": [str(path) for path in stored.paths]})
         return
