@@ -13,6 +13,7 @@ from podworker.errors import StartupError
 from podworker.gateway.handler import Handler
 from podworker.gateway.job import Job
 from podworker.gateway.returned_errors import returned_error
+from podworker.gateway.sdk_progress import hear_sdk
 from podworker.gateway.serialisation import serialise_beside
 from podworker.gateway.signature import read_signature
 from podworker.gateway.stream import Stream
@@ -66,6 +67,7 @@ class FunctionHandler(Handler):
     async def run(self, job: Job) -> Any | Stream:  # noqa: ANN401 - see Handler
         """Call the function; a generator that it returns becomes a stream."""
         arguments, named = self._arguments(job)
+        hear_sdk(job)
         if self._is_async:
             answer = self._function(*arguments, **named)
         else:
