@@ -116,8 +116,7 @@ async def _run(handler: Handler, settings: Settings, job: Mapping[str, Any]) -> 
         await handler.start()
         health.current().ready()
         watching = asyncio.create_task(handler.watch())
-        given = traceparent.of_job(job)
-        with recording(JobRecord(str(job["id"]), traceparent=given, door=DOOR)) as record:
+        with recording(JobRecord(str(job["id"]), door=DOOR, **traceparent.of_job(job))) as record:
             result = await dispatch(handler, job, printer, limits=Limits.of(settings))
             record.end(result.error)
         if watching.done():

@@ -32,6 +32,22 @@ async def test_by_http_it_comes_as_a_header() -> None:
         assert (await subject.post("/runsync", {"input": {}}))[1]["output"] is None
 
 
+def headers(input: Any, job: Job) -> object:  # noqa: ANN401, ARG001
+    return job.trace_headers
+
+
+async def test_the_state_beside_it_is_handed_on() -> None:
+    state = {"traceparent": VALID, "tracestate": "a=1,b=2"}
+    async with open_door(headers) as subject:
+        for sent, got in (
+            (state, state),
+            ({"traceparent": VALID}, {"traceparent": VALID}),
+            ({"tracestate": "a=1"}, {}),
+        ):
+            assert (await subject.post("/runsync", {"input": {}}, headers=sent))[1]["output"] == got
+            assert (await subject.post("/runsync", {"input": sent}))[1]["output"] == got
+
+
 async def test_a_traced_job_hands_on_its_own_span(monkeypatch: pytest.MonkeyPatch) -> None:
     def begin(record: JobRecord) -> None:
         record.span = Traceparent.new(parse(record.traceparent))
@@ -104,6 +120,7 @@ CHATS = [{"role": "user", "content": "Hi"}]
     "job_input",
     [
         {"messages": CHATS, "traceparent": VALID},
+        {"messages": CHATS, "traceparent": VALID, "tracestate": "a=1"},
         {"route": "/v1/chat/completions", "messages": CHATS, "traceparent": VALID},
         {"openai_route": "/v1/chat/completions", "openai_input": {"messages": CHATS}, "traceparent": VALID},
         {"openai_route": "/v1/chat/completions", "openai_input": {"messages": CHATS, "traceparent": VALID}},

@@ -218,7 +218,7 @@ HANDLER = f"""{PATIENT}
 def handler(input: dict[str, str], job: podworker.Job):
     if "fail" in input:
         raise podworker.WorkerError("It broke: " + input["text"], code="broken")
-    return job.traceparent
+    return job.trace_headers
 
 podworker.serve(handler)
 """
@@ -239,8 +239,8 @@ async def test_a_worker_that_is_stopped_has_sent_everything(tmp_path: Path) -> N
         ) as subject,
     ):
         await subject.ready()
-        good = await subject.run({"text": SECRET, "traceparent": TRACEPARENT})
-        told = str((await subject.until(good, "COMPLETED"))["output"])
+        good = await subject.run({"text": SECRET, "traceparent": TRACEPARENT, "tracestate": "vendor=abc"})
+        told = (await subject.until(good, "COMPLETED"))["output"]
         bad = await subject.run({"text": SECRET, "fail": "yes"})
         await subject.until(bad, "FAILED")
         subject.process.terminate()
@@ -249,7 +249,8 @@ async def test_a_worker_that_is_stopped_has_sent_everything(tmp_path: Path) -> N
         assert jobs_counted(receiver) == 2
         roots = {attributes(span.attributes)["faas.invocation_id"]: span for span in receiver.spans() if span.kind > 1}
         assert set(roots) == {good, bad}
-        assert told == f"00-{TRACE}-{roots[good].span_id.hex()}-01"
+        assert told == {"traceparent": f"00-{TRACE}-{roots[good].span_id.hex()}-01", "tracestate": "vendor=abc"}
+        assert roots[good].trace_state == "vendor=abc"
         assert roots[good].parent_span_id.hex() == CALLER
         assert roots[bad].status.code == Status.STATUS_CODE_ERROR
         assert attributes(roots[bad].attributes)["error.type"] == "broken"

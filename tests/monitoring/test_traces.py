@@ -54,6 +54,14 @@ def test_a_job_is_a_span_with_its_phases() -> None:
     assert root.status.code == Status.STATUS_CODE_UNSET
 
 
+def test_the_callers_state_is_in_each_span() -> None:
+    record = job(traceparent=f"00-{TRACE}-{CALLER}-01")
+    record.tracestate = "vendor=abc,4@tenant=x y"
+    assert {span.trace_state for span in spans(record).values()} == {record.tracestate}
+    record.tracestate = "vendor=sk-abcdefghijklmnopqrstuvwxyz"
+    assert {span.trace_state for span in spans(record).values()} == {""}, "it looks like a key"
+
+
 def test_names_that_a_client_chose_hold_no_secret() -> None:
     record = job()
     record.job_id = record.request_id = "Bearer abcdefgh"

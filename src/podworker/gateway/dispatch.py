@@ -88,6 +88,7 @@ async def dispatch(
         Progress(channel.progress),
         _sooner(limits.seconds, deadline),
         traceparent=record.outgoing_traceparent if record else None,
+        tracestate=record.tracestate if record else None,
     )
     answering = asyncio.create_task(
         _answer(handler, raw, channel, limits=limits, control=control, answered=answered),

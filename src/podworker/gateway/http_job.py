@@ -39,7 +39,7 @@ class HttpJob:
     ) -> None:
         self.id = f"{kind}{uuid.uuid4()}"
         self.raw = {**fields, "id": self.id}
-        self.traceparent = traceparent.of_job(fields, headers)
+        self.trace = traceparent.of_job(fields, headers)
         self.request_id = request_id.of_headers(headers)
         self.task: asyncio.Task[Result] | None = None
         self.result: Result | None = None

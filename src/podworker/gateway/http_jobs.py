@@ -140,7 +140,7 @@ class HttpJobs:
             await asyncio.wait(tasks)
 
     async def _run(self, job: HttpJob, channel: Channel) -> Result:
-        arrived = JobRecord(job.id, request_id=job.request_id, traceparent=job.traceparent, door="http")
+        arrived = JobRecord(job.id, request_id=job.request_id, door="http", **job.trace)
         with recording(arrived) as record:
             try:
                 async with self._slot():

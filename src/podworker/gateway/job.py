@@ -27,6 +27,7 @@ class JobControl:
     deadline: Callable[[], datetime | None] = no_deadline
     stopped: bool = False
     traceparent: str | None = None
+    tracestate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,15 @@ class Job:
         It names the job's own span where TRACES is on, else the caller's. None where there is no trace.
         """
         return self.control.traceparent
+
+    @property
+    def trace_headers(self) -> dict[str, str]:
+        """The headers for requests that the handler sends, so that they join the caller's trace (W3C Trace Context).
+
+        `traceparent`, and the caller's `tracestate` where it sent one; empty where there is no trace.
+        """
+        headers = {"traceparent": self.control.traceparent, "tracestate": self.control.tracestate}
+        return {name: value for name, value in headers.items() if value} if self.control.traceparent else {}
 
     def progress(self, value: Any) -> Awaitable[None]:  # noqa: ANN401 - whatever JSON can carry
         """Tell the client how far the job is: any value that a handler may return.

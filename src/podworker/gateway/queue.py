@@ -102,7 +102,7 @@ class QueueDoor(Door):
         """Run one job and post its result; a stopped job posts nothing, as in the SDK."""
         job_id = raw["id"]
         delivery = Delivery(session, job_id)
-        with recording(JobRecord(job_id, traceparent=traceparent.of_job(raw))) as record:
+        with recording(JobRecord(job_id, **traceparent.of_job(raw))) as record:
             result = await self._result(raw, delivery)
             self._posting.add(job_id)
             if result.refreshes:

@@ -76,7 +76,7 @@ class SdkDoor(Door):
         self._running.add(task)
         self._health.slots(len(self._running), self._handler.concurrency)
         try:
-            with recording(JobRecord(raw["id"], traceparent=traceparent.of_job(raw))) as record:
+            with recording(JobRecord(raw["id"], **traceparent.of_job(raw))) as record:
                 result = await self._result(session, raw)
                 record.end(result.error)
         finally:

@@ -61,6 +61,8 @@ class JobRecord:
     """The caller's own name for it (X-Request-ID)."""
     traceparent: str | None = None
     """The caller's trace (W3C Trace Context), if it sent one."""
+    tracestate: str | None = None
+    """What others want carried along with it."""
     span: Traceparent | None = None
     """Its own span, where jobs are traced: chosen when it arrives, so that what its handler calls can join it."""
     door: str = "queue"

@@ -1,14 +1,14 @@
-"""The caller's trace, as its `traceparent` names it (W3C Trace Context)."""
+"""The caller's trace, as its `traceparent` names it, and the `tracestate` beside it (W3C Trace Context)."""
 
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
-NAME = "traceparent"
-"""Of the header, and of the field of a job or of its input."""
+NAME, STATE = "traceparent", "tracestate"
+"""Of the headers, and of the fields of a job or of its input."""
 SAMPLED = 0x01
 RANDOM = 0x02
 """The flags that are handed on, as far as W3C's Trace Context, level 2, gives them a meaning."""
@@ -18,6 +18,23 @@ _LATER = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{
 """Of versions that do not exist yet the standard promises these four fields, and maybe more behind them."""
 _LONGEST = 256
 """A text of more characters is no traceparent of any version."""
+
+_KEY = r"(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+_MEMBER = re.compile(rf"({_KEY})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{{0,255}}[\x21-\x2b\x2d-\x3c\x3e-\x7e]")
+_MOST_MEMBERS = 32
+"""By the standard; a state of more is dropped."""
+STATE_CHARACTERS = 512
+"""So many the standard wants carried on. Of longer states the members of more than 128 are left out, then the last."""
+_LARGE_MEMBER = 128
+_LONGEST_STATE = 32_768
+"""Twice the characters of 32 members of the longest form: no state is longer."""
+
+
+class TraceFields(TypedDict, total=False):
+    """What a job brings of its caller's trace, by the names in `JobRecord`."""
+
+    traceparent: str
+    tracestate: str
 
 
 @dataclass(frozen=True)
@@ -57,8 +74,24 @@ def parse(value: object) -> Traceparent | None:
     return Traceparent(found[1], found[2], int(found[3], 16) & (SAMPLED | RANDOM))
 
 
-def of_job(raw: Mapping[str, Any], headers: Mapping[str, str] = MappingProxyType({})) -> str | None:
-    """The valid traceparent that a job brings: in its request's headers, beside its input, or in it.
+def parse_state(value: object) -> str | None:
+    """Read a `tracestate`, of which nothing is ours; None if it is empty or not valid."""
+    if not isinstance(value, str) or len(value) > _LONGEST_STATE:
+        return None
+    members = [member for part in value.split(",") if (member := part.strip(" \t"))]
+    found = [_MEMBER.fullmatch(member) for member in members[: _MOST_MEMBERS + 1]]
+    keys = {member[1] for member in found if member}
+    if not keys or len(keys) < len(members) or len(keys) > _MOST_MEMBERS:
+        return None
+    if len(",".join(members)) > STATE_CHARACTERS:
+        members = [member for member in members if len(member) <= _LARGE_MEMBER]
+    while len(",".join(members)) > STATE_CHARACTERS:
+        members.pop()
+    return ",".join(members) or None
+
+
+def of_job(raw: Mapping[str, Any], headers: Mapping[str, str] = MappingProxyType({})) -> TraceFields:
+    """The valid traceparent that a job brings: in its request's headers, beside its input, or in it; and its state.
 
     In it is where RunPod's queue lets it through: of a request it passes on the `input` and few other fields, and
     of an OpenAI client's request the body, as `openai_input`.
@@ -67,13 +100,22 @@ def of_job(raw: Mapping[str, Any], headers: Mapping[str, str] = MappingProxyType
     within = job_input if isinstance(job_input, Mapping) else {}
     body = within.get("openai_input")
     for place in (headers, raw, within, body if isinstance(body, Mapping) else {}):
-        if (found := parse(place.get(NAME))) is not None:
-            return str(found)
-    return None
+        if (found := parse(place.get(NAME))) is None:
+            continue
+        state = parse_state(_given_state(place))
+        return {"traceparent": str(found), "tracestate": state} if state else {"traceparent": str(found)}
+    return {}
+
+
+def _given_state(place: Mapping[str, Any]) -> object:
+    """As it was sent. Headers, other than objects of JSON, may hold it in pieces, which are one list."""
+    getall = getattr(place, "getall", None)
+    return ",".join(getall(STATE, ())) if getall else place.get(STATE)
 
 
 def stripped(job_input: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """An input without the valid traceparent in it; the input itself where it has none."""
+    """An input without the valid traceparent in it, and its state; the input itself where it has none."""
     if not isinstance(job_input, Mapping) or parse(job_input.get(NAME)) is None:
         return job_input
-    return {name: value for name, value in job_input.items() if name != NAME}
+    names = {NAME} if parse_state(job_input.get(STATE)) is None else {NAME, STATE}
+    return {name: value for name, value in job_input.items() if name not in names}

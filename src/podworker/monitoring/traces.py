@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from podworker.monitoring.job_record import Generation, JobRecord, Outcome
 from podworker.monitoring.operations import operation
@@ -60,6 +60,7 @@ class Trace:
 
     record: JobRecord
     origin: Origin
+    state: TraceState
     spans: list[ReadableSpan] = field(default_factory=list)
 
     def add(
@@ -80,8 +81,8 @@ class Trace:
         self.spans.append(
             ReadableSpan(
                 name,
-                _context(context),
-                _context(parent, remote=remote) if parent else None,
+                self._context(context),
+                self._context(parent, remote=remote) if parent else None,
                 resource=self.origin.resource,
                 attributes={key: value for key, value in shown.items() if value is not None},
                 kind=kind,
@@ -92,6 +93,15 @@ class Trace:
             )
         )
         return context
+
+    def _context(self, span: Traceparent, *, remote: bool = False) -> SpanContext:
+        return SpanContext(
+            int(span.trace_id, 16),
+            int(span.span_id, 16),
+            is_remote=remote,
+            trace_flags=TraceFlags(span.flags),
+            trace_state=self.state,
+        )
 
     def _nanoseconds(self, moment: float) -> int:
         """Since 1970."""
@@ -110,7 +120,7 @@ def job_spans(record: JobRecord, origin: Origin, *, cold_start: bool = False) ->
     span = record.span
     if span is None or not span.sampled or record.finished is None:
         return []
-    trace = Trace(record, origin)
+    trace = Trace(record, origin, _state(record))
     trace.add(
         f"process {origin.destination}",
         span,
@@ -194,10 +204,10 @@ def _phases(generation: Generation, end: float) -> dict[str, tuple[float, float]
     return phases
 
 
-def _context(span: Traceparent, *, remote: bool = False) -> SpanContext:
-    return SpanContext(
-        int(span.trace_id, 16), int(span.span_id, 16), is_remote=remote, trace_flags=TraceFlags(span.flags)
-    )
+def _state(record: JobRecord) -> TraceState:
+    """The caller's; one that seems to hold a secret is left out."""
+    given = record.tracestate
+    return TraceState.from_header([given]) if given and redact(given) == given else TraceState()
 
 
 def _shown(code: str | None) -> str | None:
