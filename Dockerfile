@@ -2,6 +2,8 @@
 # Blackwell) or cpu. docker/*.Dockerfile are this file with another VARIANT: edit this one, then run
 # `scripts/image dockerfiles`.
 ARG VARIANT=cuda11.8
+# A model to put into the image, such as Qwen/Qwen3-8B-GGUF:Q4_K_M.
+ARG MODEL=
 
 # What it is built from. A base image may be pinned by digest, or be one that you keep yourself.
 ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
@@ -110,7 +112,7 @@ HEALTHCHECK --interval=30s --timeout=10s --start-period=10m CMD ["podworker", "h
 # --- A model in the image: --build-arg MODEL=org/repo:Q4_K_M, and for a private one --secret id=HF_TOKEN,env=HF_TOKEN.
 FROM runtime AS model
 COPY --from=project /project /
-ARG MODEL=
+ARG MODEL
 RUN --mount=type=secret,id=HF_TOKEN,uid=1000 \
   mkdir -p "$HOME/.cache/podworker"; \
   if [ -n "$MODEL" ]; then \
@@ -129,7 +131,7 @@ FROM runtime AS worker
 COPY --from=engine /engine /
 COPY --from=model --chown=1000:1000 /home/podworker/.cache /home/podworker/.cache
 COPY --from=project /project /
-ARG MODEL=
+ARG MODEL
 ENV MODEL=$MODEL
 COPY handler.py ./
 LABEL org.opencontainers.image.title="podworker" org.opencontainers.image.licenses="MIT"

@@ -80,3 +80,14 @@ async def test_persistently() -> None:
         return 7
 
     assert await persistently(ask, Patience("m", seconds=60, first_delay=0.001)) == 7
+
+
+async def test_the_last_pause_ends_with_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    await Patience("m", seconds=3, first_delay=100).wait(Interrupted("x"), 0)
+    assert 0 < pauses[0] <= 3

@@ -74,7 +74,8 @@ class Patience:
         if waited >= self._seconds or asked > self._seconds or now - self._progress >= 2 * self._seconds:
             raise self._given_up(failure, max(waited, now - self._progress))
         delay = 0.0 if failure.at_once else min(self._first_delay * 2 ** min(attempt, 16), _LONGEST_DELAY)
-        delay = max(delay * random.uniform(0.5, 1), asked * random.uniform(1, 1.1))  # noqa: S311 - no secret
+        delay = min(delay * random.uniform(0.5, 1), self._seconds - waited)  # noqa: S311 - no secret
+        delay = max(delay, asked * random.uniform(1, 1.1))  # noqa: S311 - no secret
         if asked:
             # Told to one connection, it is meant for all; and the time spent obeying is no lack of progress.
             self._not_before = max(self._not_before, now + asked)
