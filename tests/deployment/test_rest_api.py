@@ -61,11 +61,13 @@ async def test_one_endpoint_is_created_whatever_is_lost(runpod: RunpodApi, api: 
     assert list(runpod.endpoints) == [made["id"]]
 
 
-async def test_what_may_be_repeated_is(runpod: RunpodApi, api: RestApi) -> None:
+async def test_what_may_be_repeated_is(runpod: RunpodApi, api: RestApi, caplog: pytest.LogCaptureFixture) -> None:
     endpoint = runpod.add(**BODY)
     runpod.faults = [Fault(429, "PATCH"), Fault(500, "PATCH", after=True), Fault(0, "PATCH"), Fault(503, "GET")]
     assert (await api.update(endpoint["id"], {"disk": 20}))["disk"] == 20
     assert await api.gpus()
+    assert len(caplog.records) == 4  # warnings: who waits at a terminal sees why
+    assert all("Trying again in" in record.message and record.levelname == "WARNING" for record in caplog.records)
 
 
 async def test_patience_ends(runpod: RunpodApi, api: RestApi) -> None:

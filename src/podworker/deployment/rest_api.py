@@ -25,7 +25,7 @@ ATTEMPTS = 5
 FIRST_DELAY_SECONDS = 1.0
 """Before the second attempt; it doubles from there on."""
 LONGEST_DELAY_SECONDS = 60.0
-_TIMEOUT = aiohttp.ClientTimeout(total=60)
+_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
 _PAGE = 1000
 """Entries of a list at a time; RunPod's limit."""
 
@@ -146,7 +146,7 @@ class RestApi:
             raise failure.error from None
         delay = min(self._first_delay * 2**attempt, LONGEST_DELAY_SECONDS)
         delay = max(delay * random.uniform(0.5, 1), (failure.wait or 0) * random.uniform(1, 1.1))  # noqa: S311 - no secret
-        logger.info("%s Trying again in %.1f s.", failure.error.message, delay)
+        logger.warning("%s Trying again in %.1f s.", failure.error.message, delay)
         await asyncio.sleep(delay)
 
     async def _once(self, method: str, path: str, body: Mapping[str, Any] | None, what: str | None) -> dict[str, Any]:
