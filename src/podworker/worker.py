@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Coroutine, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -30,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What ends a worker."""
+
+LAST_SECONDS = 5.0
+"""How long what handlers left behind, in tasks and in asyncio's threads, may hold up the end of the process."""
 
 BY_HAND = ("--test_input", "--rp_serve_api")
 """The arguments of a handler file that make its process something else than a worker."""
@@ -125,12 +130,40 @@ def _observed(handler: Handler, settings: Settings) -> signal.Signals | None:
             return await _serve(handler, settings)
 
     try:
-        return asyncio.run(serve())
+        return _run_to_the_end(serve())
     finally:
         telemetry.stop()
         worker_metrics.stop()
         if status is not None:
             status.close()
+
+
+def _run_to_the_end(serving: Coroutine[Any, Any, signal.Signals | None]) -> signal.Signals | None:
+    """As asyncio.run, which alone would wait for ever for a handler that goes on although its job was stopped."""
+    watch: threading.Timer | None = None
+    code = 1
+    try:
+        with asyncio.Runner() as runner:
+            try:
+                received = runner.run(serving)
+                code = 0
+            finally:
+                watch = threading.Timer(LAST_SECONDS, lambda: _end_at_once(code))
+                watch.daemon = True
+                watch.start()
+        return received
+    finally:
+        if watch is not None:
+            watch.cancel()
+
+
+def _end_at_once(code: int) -> None:
+    logger.warning(
+        "The handler of a stopped job goes on, in a task that catches CancelledError or in a thread; the worker ends "
+        "without it"
+    )
+    telemetry.stop()
+    os._exit(code)
 
 
 async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
