@@ -1,15 +1,17 @@
 """What docs/logging.md shows."""
 
+import contextvars
 import json
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from podworker.errors import InvalidInput
 from podworker.monitoring.job_line import log_job
-from podworker.monitoring.job_record import JobRecord
+from podworker.monitoring.job_record import JobRecord, current, recording
 from podworker.monitoring.json_lines import JsonLines
 from podworker.testing import run_job
 
@@ -34,6 +36,12 @@ def test_the_json_line_has_the_members_of_a_real_one(caplog: pytest.LogCaptureFi
     assert set(real) - set(shown) <= {"error_code", "door", "wait_seconds", "delivery_seconds"}
     described = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
     assert described - {"traceback"} <= set(shown)
+
+
+def test_a_thread_of_a_pool_knows_its_job_if_it_is_given_the_context() -> None:
+    assert "executor.submit(contextvars.copy_context().run, function, argument)" in PAGE
+    with recording(JobRecord("1")) as record, ThreadPoolExecutor(1) as executor:
+        assert executor.submit(contextvars.copy_context().run, current).result() is record
 
 
 def test_the_handler_logs_what_it_says(caplog: pytest.LogCaptureFixture) -> None:
