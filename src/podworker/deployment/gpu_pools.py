@@ -35,7 +35,14 @@ _NAMED_OTHERWISE = frozenset({"ADA_80_PRO", "ADA_32_PRO"})
 """Pools whose names say Ada, and whose GPUs are of Hopper (H100) and Blackwell (RTX 5090)."""
 
 POOLS = (
-    Pool("AMPERE_16", 16, ("NVIDIA RTX A4000", "NVIDIA RTX 4000 Ada Generation", "NVIDIA RTX 2000 Ada Generation")),
+    Pool(
+        "AMPERE_16",
+        16,
+        (
+            *("NVIDIA RTX A4000", "NVIDIA RTX A4500"),
+            *("NVIDIA RTX 4000 Ada Generation", "NVIDIA RTX 2000 Ada Generation"),
+        ),
+    ),
     Pool("AMPERE_24", 24, ("NVIDIA L4", "NVIDIA RTX A5000", "NVIDIA GeForce RTX 3090")),
     Pool("ADA_24", 24, ("NVIDIA GeForce RTX 4090",)),
     Pool("AMPERE_48", 48, ("NVIDIA A40", "NVIDIA RTX A6000")),
@@ -45,7 +52,10 @@ POOLS = (
     Pool(
         "BLACKWELL_96",
         96,
-        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "NVIDIA RTX PRO 6000 Blackwell Workstation Edition"),
+        (
+            "NVIDIA RTX PRO 6000 Blackwell Server Edition",
+            *(f"NVIDIA RTX PRO 6000 Blackwell {kind}" for kind in ("Workstation Edition", "Max-Q Workstation Edition")),
+        ),
     ),
     Pool("ADA_80_PRO", 80, ("NVIDIA H100 80GB HBM3", "NVIDIA H100 PCIe", "NVIDIA H100 NVL")),
     Pool("HOPPER_141", 141, ("NVIDIA H200",)),
