@@ -20,7 +20,8 @@ _LONGEST = 256
 """A text of more characters is no traceparent of any version."""
 
 _KEY = r"(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
-_MEMBER = re.compile(rf"({_KEY})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{{0,255}}[\x21-\x2b\x2d-\x3c\x3e-\x7e]")
+_MEMBER = rf"({_KEY})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{{0,255}}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+"""Of a state. Few jobs bring one, so it is compiled for the first."""
 _MOST_MEMBERS = 32
 """By the standard; a state of more is dropped."""
 STATE_CHARACTERS = 512
@@ -79,7 +80,7 @@ def parse_state(value: object) -> str | None:
     if not isinstance(value, str) or len(value) > _LONGEST_STATE:
         return None
     members = [member for part in value.split(",") if (member := part.strip(" \t"))]
-    found = [_MEMBER.fullmatch(member) for member in members[: _MOST_MEMBERS + 1]]
+    found = [re.fullmatch(_MEMBER, member) for member in members[: _MOST_MEMBERS + 1]]
     keys = {member[1] for member in found if member}
     if not keys or len(keys) < len(members) or len(keys) > _MOST_MEMBERS:
         return None
