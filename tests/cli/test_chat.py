@@ -196,6 +196,19 @@ def test_one_question(environment: dict[str, str], story: list[str]) -> None:
     assert piped(environment, *arguments, stdin="Say hello.\n").stdout == done.stdout
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_question_is_cancelled(environment: dict[str, str], story: list[str], number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [*CHAT, HELLO, *story], env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert os.read(process.stdout.fileno(), 1), process.stderr.read()
+        process.send_signal(number)  # and nobody reads its output any more
+        assert process.wait(60) == 128 + number
+        assert b"Traceback" not in process.stderr.read()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
