@@ -28,6 +28,7 @@ from tests.worker_process import SECONDS, worker
 HANDLER = [str(Path(handler.__file__).resolve())]
 AT_ONCE = 20
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ALSO_FETCHED = ("/health", "/ping", "/openapi.json", "/metrics")
 """What the HTTP door tells besides answers: searched at the end."""
 
@@ -105,7 +106,8 @@ async def http_jobs(plan: Plan, search: Search, folder: Path) -> None:
         async def one(number: int) -> None:
             paths = ("/runsync", f"/runsync?token={made.value()}", f"/{made.value('hf_')}", "/status/x", "/v1/none")
             path = paths[0] if number % 10 < 6 else paths[number % 10 - 5]
-            headers = {} if number % 50 == 5 else {**key, "X-Request-ID": made.value("sk-")}
+            named = {"X-Request-ID": made.value("sk-"), "traceparent": CALLER, "tracestate": f"a={made.value('sk-')}"}
+            headers = {} if number % 50 == 5 else {**key, **named}
             data = "{" if number % 50 == 6 else json.dumps({"input": _input(made, number)})
             async with slots, session.post(path, data=data, headers=headers) as answer:
                 search.add("errors by HTTP", json.dumps(_error(await answer.json())))

@@ -30,7 +30,7 @@ It needs the extra `metrics`: `pip install "podworker[metrics]"`. Without it `/m
 |---|---|
 | [over HTTP](http.md) | `/metrics`, also while the worker loads; with `API_KEYS` it needs a key |
 | `podworker dev` | `/metrics`: all of its workers together |
-| any worker, inside its container | `/metrics` at its status socket, the one that `podworker health` asks |
+| any that measures, inside its container | `/metrics` at its status socket, the one that `podworker health` asks |
 
 ```yaml
 scrape_configs:
@@ -44,9 +44,9 @@ Every series has the label `{WORKER}`, the worker's id. `target_info` has the na
 (`OTEL_SERVICE_NAME`).
 
 Prometheus asks for OpenMetrics, and gets it from the HTTP door. There counters and histograms say since when they count
-(`…_created`): `increase()` then counts the first job of a new label, too, if Prometheus runs with
-`--enable-feature=created-timestamp-zero-ingestion`, as the one in [deploy/monitoring](monitoring.md) does. Other
-Prometheus servers keep `…_created` as series of their own. `podworker_jobs_total` of completed jobs begins with 0.
+(`…_created`): `increase()` then counts the first job of a new label, too, if Prometheus 3 runs with
+`--enable-feature=created-timestamp-zero-ingestion`, as the one in [deploy/monitoring](monitoring.md) does. Without that
+flag it keeps `…_created` as series of their own. `podworker_jobs_total` of completed jobs begins with 0.
 
 A worker of RunPod's queue has no address: let it [send its metrics](monitoring.md#workers-on-runpod-push).
 
