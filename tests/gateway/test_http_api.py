@@ -234,6 +234,26 @@ async def test_a_job_that_takes_too_long() -> None:
         assert done["status"] == "TIMED_OUT"
 
 
+@pytest.mark.parametrize("path", ["/status-sync/{}", "/stream/{}", "/stream/{}?sse"])
+async def test_who_only_asks_and_hangs_up_cancels_nothing(path: str) -> None:
+    gate = Gate()
+    async with open_door(gate) as subject:
+        job = (await subject.post("/run", {"input": 1}))[1]["id"]
+        await gate.running.get()
+        server = subject.door._runner.server
+        assert server is not None
+        _, asking = await asyncio.open_connection("127.0.0.1", subject.door.port)
+        asking.write(f"GET {path.format(job)} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        async with asyncio.timeout(SECONDS):
+            while not any(connection._current_request for connection in server.connections):  # noqa: ASYNC110 - only it knows
+                await asyncio.sleep(0.01)
+            asking.transport.abort()
+            while any(connection._current_request for connection in server.connections):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        gate.go.set()
+        await subject.until(job, "COMPLETED")
+
+
 async def test_health_and_purge() -> None:
     gate = Gate()
     async with open_door(gate, ready=False) as subject:

@@ -67,7 +67,7 @@ class HttpApi:
                 return await _send_events(request, job)
             finally:
                 job.cancel()
-        await job.ended(seconds)
+        await job.answered(seconds)
         return json_response(job.status())
 
     async def status(self, request: web.Request) -> web.Response:

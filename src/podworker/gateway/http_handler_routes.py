@@ -49,7 +49,7 @@ class HandlerRoutes:
         body = None if route.method == "GET" else await read_object(request)
         job, events = HttpJob({"input": route.job_input(body)}, headers=request.headers), EventStream(request)
         self._jobs.submit(job, events)
-        await job.ended()
+        await job.answered()
         if (result := job.result) is None:
             raise WorkerBusy("The request waited for a slot, and /purge-queue ended it. Send it again.")
         if not (events.begun or result.streamed):

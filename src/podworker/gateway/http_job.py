@@ -93,15 +93,18 @@ class HttpJob:
             self._cancelled = True
             self.task.cancel()
 
-    async def ended(self, seconds: float | None = None) -> bool:
-        """Wait for its end, at most so long; whether it has ended. Whoever is cancelled here cancels the job."""
+    async def ended(self, seconds: float | None = None) -> None:
+        """Wait for its end, at most so long."""
         assert self.task is not None, "it was submitted"  # noqa: S101
+        await asyncio.wait([self.task], timeout=seconds)
+
+    async def answered(self, seconds: float | None = None) -> None:
+        """The same for the client whose request it is: one who hangs up cancels the job."""
         try:
-            await asyncio.wait([self.task], timeout=seconds)
+            await self.ended(seconds)
         except asyncio.CancelledError:
             self.cancel()
             raise
-        return self.finished is not None
 
     async def news(self, seconds: float | None = None) -> list[Any]:
         """The chunks that nobody fetched yet. Without any, wait for one or for the job's end, at most so long."""
