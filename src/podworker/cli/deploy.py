@@ -1,6 +1,5 @@
 """`podworker deploy`: an endpoint at RunPod, from the settings."""
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +56,8 @@ def command(
       podworker deploy chat --set deploy_workers_max=5 --secret HF_TOKEN=hf_token
       podworker deploy api --set deploy_type=load_balancer --secret API_KEYS=api_keys
     """
+    from podworker.cli import interruptible_runner  # noqa: PLC0415
+
     if show_presets:
         from podworker.deployment.presets import table  # noqa: PLC0415
 
@@ -71,7 +72,7 @@ def command(
     )
     if apply and loaded.runpod_api_key is None:
         raise click.UsageError("--apply needs your RunPod API key: set RUNPOD_API_KEY.")
-    deployment = asyncio.run(_deploy(loaded, deployer, apply=apply))
+    deployment = interruptible_runner.run(_deploy(loaded, deployer, apply=apply))
     if as_json:
         click.echo(json.dumps(_facts(deployment), indent=2))
     else:
