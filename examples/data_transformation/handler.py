@@ -19,6 +19,9 @@ MAX_BYTES = 8_000_000
 MAX_CELLS = 5_000_000
 """Rows times columns: a file of a few kilobytes can claim billions."""
 
+REFUSALS = (pl.exceptions.PolarsError, ValueError, TypeError, OverflowError, RecursionError)
+"""What polars and json raise for data, or wishes, that they cannot fulfil."""
+
 COMPARISONS = {"==": op.eq, "!=": op.ne, "<": op.lt, "<=": op.le, ">": op.gt, ">=": op.ge}
 Format = Literal["csv", "json", "parquet"]
 
@@ -61,7 +64,7 @@ def handler(input: Input, job: podworker.Job) -> dict[str, Any]:
         table = transform(table, input)
         job.progress({"step": "write", "rows": table.height})
         return {"data": write(table, input.to), "rows": table.height, "columns": table.columns}
-    except (pl.exceptions.PolarsError, ValueError, TypeError) as error:  # it says which value or column does not fit
+    except REFUSALS as error:  # it says which value or column does not fit
         raise podworker.InvalidInput(f"The table cannot be transformed so: {error}", param="input") from None
 
 
@@ -89,6 +92,8 @@ def read(input: Input) -> pl.DataFrame:
 
 def transform(table: pl.DataFrame, input: Input) -> pl.DataFrame:
     """All steps, in the order: filters, groups, columns, order, limit."""
+    if input.group_by and not input.aggregates:
+        raise ValueError("group_by needs aggregates")
     for rule in input.filters:
         table = table.filter(COMPARISONS[rule.is_](pl.col(rule.column), rule.value))
     if input.aggregates:

@@ -51,7 +51,7 @@ def upright(text: str) -> Image.Image:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        data = base64.b64decode(text, validate=True)
+        data = base64.b64decode("".join(text.split()), validate=True)  # many tools break it into lines
         with Image.open(io.BytesIO(data), formats=READ) as image:
             return ImageOps.exif_transpose(image)  # this decodes it
     except binascii.Error:
@@ -68,16 +68,19 @@ def resized(image: Image.Image, input: Input) -> Image.Image:
     """The image in the size that is asked for."""
     if input.width is None and input.height is None:
         return image
-    if input.width and input.height:
-        size = (input.width, input.height)
-        if input.fit == "stretch":
-            return image.resize(size)
-        return ImageOps.fit(image, size) if input.fit == "cover" else ImageOps.contain(image, size)
-    scale = input.width / image.width if input.width else (input.height or 1) / image.height
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    size = wanted_size(image, input)
     if size[0] * size[1] > MAX_PIXELS:
         raise podworker.InvalidInput(f"The result would have more than {MAX_PIXELS:,} pixels.", param="input")
-    return image.resize(size)
+    return ImageOps.fit(image, size) if input.fit == "cover" else image.resize(size)
+
+
+def wanted_size(image: Image.Image, input: Input) -> tuple[int, int]:
+    """Width and height of the result."""
+    if input.width and input.height and input.fit != "inside":
+        return input.width, input.height
+    wanted = ((input.width, image.width), (input.height, image.height))
+    scale = min(side / own for side, own in wanted if side)
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
 def written(image: Image.Image, input: Input) -> dict[str, Any]:
@@ -87,7 +90,11 @@ def written(image: Image.Image, input: Input) -> dict[str, Any]:
     if has_alpha and input.format == "jpeg":  # which knows no transparency: white shines through
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     file = io.BytesIO()
-    image.save(file, input.format, quality=input.quality, optimize=True)
+    try:
+        image.save(file, input.format, quality=input.quality, optimize=True)
+    except (OSError, ValueError):  # each format has its longest side
+        message = f"{input.format} cannot hold {image.width:,} x {image.height:,} pixels. Ask for a smaller result."
+        raise podworker.InvalidInput(message, param="input.format") from None
     return {
         "image": base64.b64encode(file.getvalue()).decode(),
         "format": input.format,

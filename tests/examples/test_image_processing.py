@@ -76,6 +76,24 @@ def test_sizes(example: ModuleType, wanted: dict[str, Any], size: tuple[int, int
     assert decoded(run_job(example.handler, {"image": encoded(Image.new("L", (40, 20))), **wanted})).size == size
 
 
+def test_a_thin_image_keeps_a_pixel(example: ModuleType) -> None:
+    job = {"image": encoded(Image.new("L", (8000, 1))), "width": 10, "height": 10}
+    assert decoded(run_job(example.handler, job)).size == (10, 1)
+
+
+def test_base64_may_be_broken_into_lines(example: ModuleType) -> None:
+    image = encoded(Image.new("L", (40, 20)))
+    lines = "\r\n".join(image[begin : begin + 76] for begin in range(0, len(image), 76))
+    assert decoded(run_job(example.handler, {"image": f"{lines}\n"})).size == (40, 20)
+
+
+@pytest.mark.parametrize(("format", "longest"), [("webp", 16_383), ("jpeg", 65_500)])
+def test_what_a_format_cannot_hold_is_refused(example: ModuleType, format: str, longest: int) -> None:  # noqa: A002
+    with pytest.raises(WorkerError, match=f"{format} cannot hold") as refused:
+        run_job(example.handler, {"image": encoded(Image.new("L", (longest + 1, 1))), "format": format})
+    assert refused.value.param == "input.format"
+
+
 def test_a_photo_is_turned_upright(example: ModuleType) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # it was taken with the camera on its side
@@ -109,9 +127,17 @@ def test_decompression_bombs_are_refused(example: ModuleType, size: tuple[int, i
     assert (refused.value.error_code, refused.value.param) == ("invalid_input", "input.image")
 
 
-def test_a_result_may_not_be_a_bomb_either(example: ModuleType) -> None:
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"width": 8192},
+        {"width": 8192, "height": 8192, "fit": "stretch"},
+        {"width": 8192, "height": 8192, "fit": "cover"},
+    ],
+)
+def test_a_result_may_not_be_a_bomb_either(example: ModuleType, wanted: dict[str, Any]) -> None:
     with pytest.raises(WorkerError, match="more than 40,000,000 pixels"):
-        run_job(example.handler, {"image": encoded(Image.new("L", (2, 4000))), "width": 8192})
+        run_job(example.handler, {"image": encoded(Image.new("L", (2, 4000))), **wanted})
 
 
 @pytest.mark.parametrize(
