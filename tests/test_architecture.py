@@ -1,6 +1,7 @@
 """The import rule of docs/architecture.md, held against the source itself."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -91,6 +92,14 @@ def test_there_are_no_import_circles() -> None:
 
 def test_the_facade_names_what_it_imports() -> None:
     assert {*podworker._HOMES.values(), "podworker.first_import"} == FACADE
+
+
+def test_a_module_that_users_name_a_file_after_is_not_relied_on() -> None:
+    """A `secrets.py` beside the handler stands in the place of Python's own."""
+    users = {
+        module for module, file in MODULES.items() if re.search(r"^\s*(import|from) secrets\b", file.read_text(), re.M)
+    }
+    assert not users, "os.urandom does the same"
 
 
 def test_the_check_sees_imports_wherever_they_stand() -> None:

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import logging
 import os
-import secrets
 import tomllib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -78,7 +77,7 @@ class Emulator:
         self._port = port
         self._endpoint = endpoint
         self._extra_environment = dict(environment or {})
-        self._worker_key = worker_key or secrets.token_hex(16)
+        self._worker_key = worker_key or os.urandom(16).hex()
         self._webhooks = Webhooks(webhook_retry_seconds)
         self.platform = Platform(Limits(poll=poll_seconds, vanish=vanish_seconds))
         self.platform.on_final = self._webhooks.send

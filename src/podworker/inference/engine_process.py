@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -33,7 +32,7 @@ class EngineProcess:
 
     def __init__(self, options: EngineOptions, directory: Path, name: str) -> None:
         self.socket = directory / f"{name}.sock"
-        self.api_key = secrets.token_urlsafe(24)
+        self.api_key = os.urandom(24).hex()
         redaction.learn([self.api_key])
         self.exited: Future[int] = Future()
         self.exited.set_running_or_notify_cancel()  # who waits for it can be cancelled; it cannot

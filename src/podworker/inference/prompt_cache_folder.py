@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import secrets
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -111,7 +110,7 @@ class StateFolder:
             return False
         self._root.mkdir(parents=True, exist_ok=True)
         self._make_room(key, size)
-        unfinished = self._root / f".{key}.{secrets.token_hex(8)}.partial"
+        unfinished = self._root / f".{key}.{os.urandom(8).hex()}.partial"
         try:
             with source.open("rb") as file, unfinished.open("xb") as copy:
                 if not self._copy_with_checksum(file, copy, _header(key)):

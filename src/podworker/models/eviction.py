@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import shutil
 import time
 from pathlib import Path
@@ -97,7 +96,7 @@ class Evictor:
         lease = contender.claim(sight, REMOVAL) if sight.takeable else None
         if lease is None:
             return False
-        trash = self._layout.trash / f"{name}.{secrets.token_hex(4)}"
+        trash = self._layout.trash / f"{name}.{os.urandom(4).hex()}"
         try:
             if not (force or self._is_idle(name)) or not lease.renew():
                 return False
@@ -168,7 +167,7 @@ class Evictor:
 
     def _volume_time(self) -> float | None:
         """What time a file gets that is written now: the clock that gave the others theirs."""
-        probe = self._layout.root / f".clock.{secrets.token_hex(4)}"
+        probe = self._layout.root / f".clock.{os.urandom(4).hex()}"
         try:
             probe.touch()
             return probe.stat().st_mtime

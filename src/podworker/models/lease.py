@@ -9,7 +9,6 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -108,7 +107,7 @@ class Contender:
         self.folder.mkdir(parents=True, exist_ok=True)
         generation = sight.generation + 1
         path = _path(self.folder, generation)
-        claim = Claim(secrets.token_hex(8), this_process(), purpose)
+        claim = Claim(os.urandom(8).hex(), this_process(), purpose)
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:

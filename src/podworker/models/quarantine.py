@@ -1,7 +1,7 @@
 """Bad files: moved to where nobody loads them, and kept for a look until room is needed."""
 
 import logging
-import secrets
+import os
 from pathlib import Path
 
 from podworker.models.folders import children, discard
@@ -22,7 +22,7 @@ def set_aside(layout: Layout, name: str, path: Path) -> None:
     layout.set_aside.mkdir(parents=True, exist_ok=True)
     for older in layout.set_aside.glob(f"{name}.*"):
         discard(older)
-    path.rename(layout.set_aside / f"{name}.{secrets.token_hex(4)}")
+    path.rename(layout.set_aside / f"{name}.{os.urandom(4).hex()}")
 
 
 def salvage(layout: Layout, name: str, place: Workplace) -> None:

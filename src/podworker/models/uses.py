@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ class Use:
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
-        self._claim = Claim(secrets.token_hex(8), this_process(), "use")
+        self._claim = Claim(os.urandom(8).hex(), this_process(), "use")
         self._path = folder / self._claim.token
         self._seconds = seconds
         self._ended = threading.Event()
