@@ -5,6 +5,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine
@@ -51,10 +52,11 @@ class InterruptibleRunner:
         self._limit: asyncio.TimerHandle | None = None
         self._waiting = False
         self._ending = False
+        self._wakeup = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be handled
-            self._runner.get_loop()  # first: a handler needs it
+            self._wake_on_signals(self._runner.get_loop())  # first: a handler needs the loop
             for number in SIGNALS:
                 if signal.getsignal(number) != signal.SIG_IGN:
                     self._earlier[number] = signal.signal(number, self._note)
@@ -70,6 +72,7 @@ class InterruptibleRunner:
             _leave(128 + (self._received or signal.SIGINT))
         for number in self._earlier:  # everything was let go: nothing is left that a signal could hurt
             signal.signal(number, signal.SIG_DFL)
+        self._wakeup.close()
         self._runner.close()
         for number, earlier in self._earlier.items():
             signal.signal(number, earlier)
@@ -104,6 +107,19 @@ class InterruptibleRunner:
         """Run what lets go of everything at the end. No signal cancels it, but a further SIGINT ends the process."""
         self._ending = True
         self._runner.run(work)
+
+    def _wake_on_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let a signal end the loop's wait for events, even one that comes just before the wait begins.
+
+        Without this, Python would call the handler only when something else happens.
+        """
+        woken, waker = socket.socketpair()
+        for end in (woken, waker):
+            self._wakeup.enter_context(end)
+            end.setblocking(False)
+        loop.add_reader(woken, woken.recv, 4096)
+        self._wakeup.callback(loop.remove_reader, woken)
+        self._wakeup.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False))
 
     async def _cancellable(self, work: Coroutine[Any, Any, T]) -> T:
         self._task = asyncio.current_task()
