@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from time import monotonic
 
 import click
 from openai import AsyncOpenAI
@@ -27,12 +28,12 @@ async def handler(job):
     return {"done": True}
 """
 CONCURRENCY = 8
-JOBS = 8000
-"""In each round, which lasts some seconds then: the metrics are read once in most of them."""
+JOBS = 2000
+"""In each round, which lasts about a second then: what else the machine does in that time hits both."""
 STREAM_ROUNDS = 6
-JOB_ROUNDS = 8
+JOB_ROUNDS = 30
 SCRAPE_SECONDS = 5.0
-"""Between two readings of /metrics. Prometheus' own is 15 or 60."""
+"""Between two readings of /metrics, of the time under load. Prometheus' own is 15 or 60."""
 STARTS = 7
 LEAST = 0.98
 MOST_SECONDS = 0.030
@@ -131,22 +132,41 @@ async def _in_turns(
     """Each round both, which first in turns. Both are asked for their metrics meanwhile; one has none."""
     rates: dict[str, list[float]] = {ON: [], OFF: []}
     await each_metrics([*on[0].workers.pids.values(), *off[0].workers.pids.values()])  # imports what renders the text
+    both = ((ON, Reader(on[0]), on[1]), (OFF, Reader(off[0]), off[1]))
     with click.progressbar(range(rounds), label=label, file=sys.stderr) as bar:
         for turn in bar:
-            both = ((ON, *on), (OFF, *off))
-            for name, emulator, load in both if turn % 2 else both[::-1]:
-                reading = asyncio.create_task(_read(emulator))
-                rates[name].append(await load())
-                reading.cancel()
-                with suppress(asyncio.CancelledError):
-                    await reading
+            for name, reader, load in both if turn % 2 else both[::-1]:
+                rates[name].append(await reader.during(load))
     return Pair(rates)
 
 
-async def _read(emulator: Emulator) -> None:
-    while True:
-        await each_metrics(emulator.workers.pids.values())
-        await asyncio.sleep(SCRAPE_SECONDS)
+class Reader:
+    """Reads the metrics of an endpoint's workers while they work."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._left = SCRAPE_SECONDS
+        """Until the next reading."""
+
+    async def during(self, load: Callable[[], Awaitable[float]]) -> float:
+        """Read as long as a load lasts; what the load returns."""
+        reading = asyncio.create_task(self._read())
+        try:
+            return await load()
+        finally:
+            reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await reading
+
+    async def _read(self) -> None:
+        while True:
+            began = monotonic()
+            try:
+                await asyncio.sleep(self._left)
+            finally:
+                self._left -= monotonic() - began
+            self._left = SCRAPE_SECONDS
+            await each_metrics(self._emulator.workers.pids.values())
 
 
 def _imported() -> tuple[float, int]:

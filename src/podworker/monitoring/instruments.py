@@ -273,18 +273,19 @@ class Histogram(Instrument):
         self._buckets: dict[tuple[str, ...], tuple[list[int], list[float]]] = {}
         super().__init__(registry, name, unit, description, attributes)
 
-    def record(self, value: float, **attributes: str) -> None:
-        """Count a value."""
-        if not self._registry.enabled:
+    def record(self, *values: float, **attributes: str) -> None:
+        """Count values with the same attributes."""
+        if not (values and self._registry.enabled):
             return
         key = self._key(attributes)
-        bucket = bisect_left(self.bounds, value)
+        buckets = [bisect_left(self.bounds, value) for value in values]
         with self._lock:
             if key not in self._buckets:
                 self._buckets[key] = [0] * (len(self.bounds) + 1), [0.0]
             counts, total = self._buckets[key]
-            counts[bucket] += 1
-            total[0] += value
+            for bucket in buckets:
+                counts[bucket] += 1
+            total[0] += sum(values)
 
     def clear(self) -> None:
         """Forget all values."""
