@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from benchmarks.page import page as benchmarks_page
 from benchmarks.result import Result
 
 BENCHMARKS = {
@@ -27,9 +28,13 @@ PYTHON = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("name", required=False, type=click.Choice(list(BENCHMARKS)))
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to FILE.")
+@click.option("--page", is_flag=True, help="Print docs/benchmarks.md, as the figures in benchmarks/figures say.")
 @click.option("--llama-cpp-python", type=PYTHON, metavar="PYTHON", help="For `engine`: a Python that has its server.")
-def main(name: str | None, file: Path | None, llama_cpp_python: Path | None) -> None:
+def main(name: str | None, file: Path | None, page: bool, llama_cpp_python: Path | None) -> None:
     """List the benchmarks, or run NAME and print its table. Exit code 1: a ratio does not hold."""
+    if page:
+        click.echo(benchmarks_page(), nl=False)
+        return
     if name is None:
         for benchmark, description in BENCHMARKS.items():
             click.echo(f"{benchmark:12} {description}")

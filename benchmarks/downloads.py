@@ -49,7 +49,7 @@ def measure(*, megabytes: int = 1000, rounds: int = 3) -> dict[str, float]:
 
 def _programs(address: str, name: str) -> dict[str, Callable[[Path], None]]:
     def podworker(target: Path) -> None:
-        _run([sys.executable, __file__, "fetch", address, str(target / name)])
+        _run([sys.executable, "-m", "benchmarks.downloads", "fetch", address, str(target / name)])
 
     def hf(target: Path) -> None:
         settings = {"HF_ENDPOINT": address, "HF_HOME": str(target / "home"), "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
@@ -109,7 +109,7 @@ def hub(file: Path) -> Iterator[str]:
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
+    subprocess.run(command, check=True, cwd=_ROOT, stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
 
 
 if __name__ == "__main__":

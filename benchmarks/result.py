@@ -1,6 +1,9 @@
 """What a benchmark measured, and whether it is good enough."""
 
+import os
+import platform
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any
 
 from rich.table import Table
@@ -51,8 +54,10 @@ class Result:
         return all(ratio.holds for ratio in self.ratios)
 
     def as_json(self) -> dict[str, Any]:
-        """For machines."""
-        return {**asdict(self), "holds": self.holds}
+        """For machines; with where it was measured, since absolute figures belong to a machine."""
+        versions = ", ".join(f"{name} {version(name)}" for name in ("runpod", "xllamacpp"))
+        machine = {"cores": os.cpu_count(), "versions": f"Python {platform.python_version()}, {versions}"}
+        return {**asdict(self), "holds": self.holds, "machine": machine}
 
     def as_table(self) -> Table:
         """For people."""
