@@ -25,6 +25,7 @@ from podworker.cli import interruptible_runner
 from podworker.cli.interruptible_runner import Ended, InterruptibleRunner
 
 OUTPUT = os.dup(1)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
 
 def say(text):
     os.write(OUTPUT, text.encode() + b"\\n")
