@@ -1,61 +1,22 @@
 import asyncio
-import contextlib
 import json
-import logging
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import pytest
 
 from podworker.errors import ContextLengthExceeded, WorkerError
-from podworker.gateway.dispatch import Channel, dispatch
+from podworker.gateway.dispatch import dispatch
 from podworker.gateway.function_handler import FunctionHandler
 from podworker.gateway.handler import Handler
 from podworker.gateway.job import Job
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
 from podworker.gateway.stream import Stream
-from podworker.monitoring import content
-
-Raw = dict[str, Any]
-PROMPT = "a secret that no log may hold"
-NONE = Limits()
-
-
-class Posts(Channel):
-    """What a job posts while it runs."""
-
-    def __init__(self) -> None:
-        self.chunks: list[Any] = []
-        self.reports: list[Any] = []
-
-    async def chunk(self, value: object) -> None:
-        self.chunks.append(value)
-
-    async def progress(self, value: object) -> None:
-        self.reports.append(value)
-
-
-async def ended(
-    handler: Handler | Callable[..., Any], job_input: object = PROMPT, limits: Limits = NONE
-) -> tuple[Result, list[Any]]:
-    """Run a job to its end; its result, and the chunks that were posted before."""
-    posts = Posts()
-    if not isinstance(handler, Handler):
-        handler = FunctionHandler(handler)
-    raw = {"id": "job-1", "input": job_input}
-    return await asyncio.wait_for(dispatch(handler, raw, posts, limits=limits), 60), posts.chunks
-
-
-def error_of(result: Result) -> dict[str, Any]:
-    """The error, as it is posted."""
-    body = result.body()
-    assert body.keys() - {"stopPod"} == {"error"}
-    error: dict[str, Any] = json.loads(body["error"])
-    return error
+from tests.gateway.dispatched import PROMPT, Posts, Raw, ended, error_of, raises
 
 
 @pytest.mark.parametrize(
@@ -98,10 +59,6 @@ async def test_returned_errors(answer: Raw, message: str, refresh: bool) -> None
 
 def returns_a_module(_: Raw) -> object:
     return asyncio
-
-
-def raises(job: Raw) -> None:
-    raise KeyError(job["id"])
 
 
 async def raises_ours(_: Raw) -> None:
@@ -250,77 +207,6 @@ async def test_results_that_are_too_large_are_refused_with_their_size() -> None:
     assert max(map(len, posted)) <= 400
 
 
-async def test_a_job_over_its_time_is_stopped_and_failed(caplog: pytest.LogCaptureFixture) -> None:
-    seen = []
-
-    async def function(job: Job) -> None:
-        assert job.deadline is not None
-        assert job.deadline <= datetime.now(UTC) + timedelta(seconds=0.2)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            seen.append(job.cancelled)
-            await job.progress("never posted")
-            raise ValueError(PROMPT)
-
-    result, _ = await ended(function, limits=Limits(seconds=0.2))
-    assert error_of(result)["code"] == "job_timed_out"
-    assert error_of(result)["message"].startswith("The job ran longer than 0.2 s and was stopped.")
-    assert seen == [True]
-    assert PROMPT not in caplog.text
-
-
-async def test_the_doors_deadline_is_the_jobs_if_it_is_sooner() -> None:
-    near, far = datetime(2026, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-
-    async def function(job: Job) -> object:
-        return job.deadline
-
-    async def deadline(limits: Limits, door: datetime | None) -> object:
-        raw = {"id": "1", "input": {}}
-        return (await dispatch(FunctionHandler(function), raw, Posts(), limits=limits, deadline=lambda: door)).output
-
-    assert await deadline(Limits(), None) is None
-    assert await deadline(Limits(), near) == await deadline(Limits(seconds=60), near) == "2026-01-01T00:00:00Z"
-    assert await deadline(Limits(seconds=60), far) != "9999-01-01T00:00:00Z"
-
-
-async def test_a_function_in_a_thread_sees_that_it_was_cancelled() -> None:
-    begun, ended_at = threading.Event(), threading.Event()
-
-    def function(job: Job) -> None:
-        begun.set()
-        while not job.cancelled:
-            ended_at.wait(0.01)
-        ended_at.set()
-
-    running = asyncio.create_task(ended(function))
-    await asyncio.to_thread(begun.wait, 60)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert await asyncio.to_thread(ended_at.wait, 60)
-
-
-async def test_a_handler_that_ignores_that_it_is_stopped_is_left_behind(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("podworker.gateway.dispatch.STOP_SECONDS", 0.05)
-    go_on, done = asyncio.Event(), asyncio.Event()
-
-    async def stubborn(_: Raw) -> None:
-        while not go_on.is_set():
-            with contextlib.suppress(asyncio.CancelledError):
-                await go_on.wait()
-        done.set()
-
-    result, _ = await ended(stubborn, limits=Limits(seconds=0.05))
-    assert error_of(result)["code"] == "job_timed_out"
-    assert "The job was stopped and still runs" in caplog.text
-    go_on.set()
-    await asyncio.wait_for(done.wait(), 60)
-
-
 async def test_progress_is_posted() -> None:
     posts = Posts()
 
@@ -363,117 +249,6 @@ async def test_a_failed_post_fails_the_job() -> None:
 
     result = await dispatch(FunctionHandler(yields_then_raises), {"id": "1", "input": 1}, Broken())
     assert error_of(result)["code"] == "handler_failed"
-
-
-@pytest.mark.parametrize("form", ["function", "generator"])
-async def test_a_stopped_job_has_no_result(form: str) -> None:
-    begun, cleaned = asyncio.Event(), []
-
-    async def function(_: Raw) -> object:
-        try:
-            begun.set()
-            return await asyncio.Event().wait()
-        finally:
-            cleaned.append(form)
-
-    async def generator(job: Raw) -> AsyncIterator[object]:
-        yield await function(job)
-
-    running = asyncio.create_task(ended(function if form == "function" else generator))
-    await asyncio.wait_for(begun.wait(), 60)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert cleaned == [form]
-
-
-def raises_ours_with_prompt(job: Raw) -> None:
-    raise ContextLengthExceeded(f"Too long: {job['input']}", param="text")
-
-
-def raises_with_prompt(job: Raw) -> None:
-    raise ValueError(job["input"])
-
-
-def raises_from_an_error_with_prompt(job: Raw) -> None:
-    try:
-        raises_with_prompt(job)
-    except ValueError as error:
-        raise KeyError(job["input"]) from error
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda job: job["input"],
-        lambda job: [job["input"] for _ in "ab"],
-        lambda job: iter(job["input"]),
-        lambda job: {"error": job["input"]},
-        lambda job: {job["input"]: {(1, 2): asyncio}},
-        lambda job: (chunk for chunk in [job["input"], {"error": job["input"]}]),
-        lambda job: (chunk for chunk in [job["input"], {job["input"]: asyncio}]),
-        raises_ours_with_prompt,
-        raises_with_prompt,
-        raises_from_an_error_with_prompt,
-    ],
-)
-async def test_neither_input_nor_output_reaches_the_log(
-    function: Callable[[Raw], Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    await ended(function)
-    assert PROMPT not in caplog.text
-
-
-@pytest.fixture
-def content_allowed() -> Iterator[None]:
-    content.allow(True)
-    yield
-    content.allow(False)
-
-
-async def test_the_text_of_an_exception_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    await ended(raises_with_prompt)
-    assert PROMPT not in caplog.text
-
-
-@pytest.mark.usefixtures("content_allowed")
-async def test_with_log_content_the_text_of_an_exception_is_logged_for_debugging(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.DEBUG, "podworker")
-    await ended(lambda job: {}[job["input"]], PROMPT)
-    said = {record.getMessage(): record.levelno for record in caplog.records}
-    assert said[f"KeyError: '{PROMPT}'"] == logging.DEBUG
-
-
-@pytest.mark.usefixtures("content_allowed")
-async def test_with_log_content_input_and_output_are_a_line_each(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    await ended(lambda job: {"heard": job["input"]}, [PROMPT])
-    assert caplog.messages == [f'Input: ["{PROMPT}"]', f'Output: {{"output":{{"heard":["{PROMPT}"]}}}}']
-
-
-@pytest.mark.usefixtures("content_allowed")
-async def test_with_log_content_streams_and_errors_are_outputs_too(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    await ended(lambda _: (n for n in [1, 2]), 0)
-    await ended(raises_ours_with_prompt, PROMPT)
-    streamed, failed = (line for line in caplog.messages if line.startswith("Output: "))
-    assert streamed == 'Output: {"output":[1,2]}'
-    assert PROMPT in failed
-
-
-async def test_a_wrong_input_is_logged_by_its_jobs_line_alone(caplog: pytest.LogCaptureFixture) -> None:
-    await ended(lambda _: None, {"a": [PROMPT + "\ud800"]})
-    assert caplog.messages == []
-
-
-async def test_a_handlers_own_error_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    await ended(raises)
-    assert "The handler raised KeyError" in caplog.text
-    assert "in raises" in caplog.records[-1].traceback  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("streams", [False, True])

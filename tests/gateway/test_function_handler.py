@@ -1,116 +1,37 @@
-# ruff: noqa: A002, A006 - handlers have a parameter `input`
+# ruff: noqa: A002 - handlers have a parameter `input`
 import asyncio
 import contextvars
-import dataclasses
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import date
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import TypedDict
 
-from podworker.errors import HandlerFailed, InvalidInput, StartupError, WorkerError
+from podworker.errors import HandlerFailed, StartupError, WorkerError
 from podworker.gateway.function_handler import FunctionHandler
 from podworker.gateway.job import Job
-from podworker.gateway.stream import Stream
 from podworker.gateway.threads import MOST_LEFT_BEHIND
-
-JOB = Job(id="1", input="abc", raw={"id": "1", "input": "abc"})
-
-Raw = dict[str, Any]
-
-
-def plain(job: Raw) -> object:
-    return job["input"].upper()
-
-
-async def asynchronous(job: Raw) -> object:
-    await asyncio.sleep(0)
-    return job["input"].upper()
-
-
-def generator(job: Raw) -> Iterator[str]:
-    yield from job["input"]
-
-
-async def async_generator(job: Raw) -> AsyncIterator[str]:
-    for character in job["input"]:
-        await asyncio.sleep(0)
-        yield character
-
-
-class Callables:
-    """The same four, as methods."""
-
-    def plain(self, job: Raw) -> object:
-        return plain(job)
-
-    async def asynchronous(self, job: Raw) -> object:
-        return await asynchronous(job)
-
-    def generator(self, job: Raw) -> Iterator[str]:
-        return generator(job)
-
-    async def async_generator(self, job: Raw) -> AsyncIterator[str]:
-        async for character in async_generator(job):
-            yield character
-
-
-class Plain:
-    def __call__(self, job: Raw) -> object:
-        return plain(job)
-
-
-class Asynchronous:
-    async def __call__(self, job: Raw) -> object:
-        return await asynchronous(job)
-
-
-class Generator:
-    def __call__(self, job: Raw) -> Iterator[str]:
-        yield from job["input"]
-
-
-class AsyncGenerator:
-    async def __call__(self, job: Raw) -> AsyncIterator[str]:
-        for character in job["input"]:
-            yield character
-
-
-async def async_returning_generator(job: Raw) -> Iterator[str]:
-    return generator(job)
-
-
-async def async_returning_async_generator(job: Raw) -> AsyncIterator[str]:
-    return async_generator(job)
-
-
-def returning_stream(job: Raw) -> Stream:
-    return Stream(async_generator(job))
-
-
-def second_argument(_: int, job: Raw) -> object:
-    return plain(job)
-
-
-async def chunks_of(answer: object) -> list[Any]:
-    assert isinstance(answer, Stream)
-    return [chunk async for chunk in answer.chunks]
-
-
-async def run(function: Callable[..., Any], job: Job = JOB) -> Any:  # noqa: ANN401 - what a handler answers
-    handler = FunctionHandler(function)
-    try:
-        return await asyncio.wait_for(handler.run(job), 60)
-    finally:
-        await handler.stop()
-
-
-async def run_to_the_end(function: Callable[..., Any], job: Job = JOB) -> list[Any]:
-    return await asyncio.wait_for(chunks_of(await run(function, job)), 60)
+from tests.gateway.functions import (
+    JOB,
+    AsyncGenerator,
+    Asynchronous,
+    Callables,
+    Generator,
+    Plain,
+    Raw,
+    async_generator,
+    async_returning_async_generator,
+    async_returning_generator,
+    asynchronous,
+    chunks_of,
+    generator,
+    plain,
+    returning_stream,
+    run,
+    run_to_the_end,
+    second_argument,
+)
 
 
 @pytest.mark.parametrize(
@@ -407,175 +328,6 @@ async def test_a_generator_stopped_while_it_works_cleans_up_when_it_can() -> Non
     del chunks, stopped
     go_on.set()
     assert await asyncio.to_thread(cleaned.wait, 60)
-
-
-class Model(BaseModel):
-    text: Annotated[str, Field(min_length=2, description="What to shout")]
-    times: Annotated[int, Field(ge=1)] = 1
-    day: date | None = None
-
-
-class Strict(Model):
-    model_config = ConfigDict(strict=True)
-
-
-@dataclasses.dataclass
-class Data:
-    text: str
-    times: int = 1
-
-
-class Typed(TypedDict):
-    text: str
-
-
-def with_model(input: Model) -> object:
-    return input.text * input.times
-
-
-async def with_model_and_job(input: Model, job: Job) -> object:
-    return f"{input.text} {job.id}"
-
-
-async def with_job_first(job: Job, input: Model) -> object:
-    return await with_model_and_job(input, job)
-
-
-def with_any_name(a_job: Job, scale: int = 2) -> object:
-    return f"{a_job.input['text']} {a_job.id} {scale}"
-
-
-def generates(input: Model, job: Job) -> Iterator[str]:
-    yield from (input.text, job.id)
-
-
-async def generates_async(input: Model) -> AsyncIterator[str]:
-    yield input.text
-    yield "1"
-
-
-def with_default(model: str, input: Model) -> object:
-    return f"{input.text} {model}"
-
-
-class WithModel:
-    async def __call__(self, input: Model, *, job: Job) -> object:
-        return f"{input.text} {job.id}"
-
-
-def job_of(job_input: object) -> Job:
-    return Job("1", job_input, {"id": "1", "input": job_input})
-
-
-@pytest.mark.parametrize(
-    ("function", "answer"),
-    [
-        (with_model, "abab"),
-        (with_model_and_job, "ab 1"),
-        (with_job_first, "ab 1"),
-        (with_any_name, "ab 1 2"),
-        (WithModel(), "ab 1"),
-        (functools.partial(with_default, "large"), "ab large"),
-        (functools.partial(with_default, model="small"), "ab small"),
-        (lambda input: input["text"], "ab"),
-        (generates, ["ab", "1"]),
-        (generates_async, ["ab", "1"]),
-    ],
-)
-async def test_typed_functions(function: Callable[..., Any], answer: object) -> None:
-    job = job_of({"text": "ab", "times": 2})
-    found = await run(function, job)
-    assert (await chunks_of(found) if isinstance(found, Stream) else found) == answer
-
-
-def with_data(input: Data) -> object:
-    return input
-
-
-def with_strict(input: Strict) -> object:
-    return input.day
-
-
-def with_typed(input: Typed) -> object:
-    return input
-
-
-def with_text(input: str) -> object:
-    return input
-
-
-def with_numbers(input: list[int]) -> object:
-    return input
-
-
-def with_either(input: Model | list[Model]) -> object:
-    return input
-
-
-def with_bounds(input: Annotated[int, Field(le=5)]) -> object:
-    return input
-
-
-def with_dict(input: dict[str, Any]) -> object:
-    return input
-
-
-@pytest.mark.parametrize(
-    ("function", "job_input", "answer"),
-    [
-        (with_data, {"text": "a"}, Data("a")),
-        (with_strict, {"text": "ab", "day": "2026-08-01"}, date(2026, 8, 1)),
-        (with_typed, {"text": "a"}, {"text": "a"}),
-        (with_text, "a", "a"),
-        (with_numbers, [1, 2], [1, 2]),
-        (with_either, [{"text": "ab"}], [Model(text="ab")]),
-        (with_either, {"text": "ab"}, Model(text="ab")),
-        (with_bounds, 5, 5),
-        (with_dict, {"a": None}, {"a": None}),
-    ],
-)
-async def test_inputs_of_all_types(function: Callable[..., Any], job_input: object, answer: object) -> None:
-    assert await run(function, job_of(job_input)) == answer
-
-
-@pytest.mark.parametrize(
-    ("function", "job_input", "param", "message"),
-    [
-        (with_model, {"times": 0}, "input.text", "input.text: is missing; input.times: got 0, allowed is at least 1."),
-        (with_model, "a", "input", 'input: got "a", allowed is an object.'),
-        (with_strict, {"text": "ab", "times": "1"}, "input.times", 'input.times: got "1", allowed is a whole number.'),
-        (with_data, {"text": 1}, "input.text", "input.text: got 1, allowed is text."),
-        (with_typed, {}, "input.text", "input.text: is missing."),
-        (with_text, None, "input", "input: got null, allowed is text."),
-        (with_numbers, [1, "a"], "input.1", 'input.1: got "a", allowed is a whole number.'),
-        (with_either, [{"text": "ab"}, {}], "input.1.text", "input.1.text: is missing."),
-        (with_bounds, 6, "input", "input: got 6, allowed is at most 5."),
-        (with_dict, [], "input", "input: got [], allowed is an object."),
-        (generates, {}, "input.text", "input.text: is missing."),
-    ],
-)
-async def test_wrong_inputs_are_refused(
-    function: Callable[..., Any], job_input: object, param: str, message: str
-) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        await run(function, job_of(job_input))
-    assert (caught.value.param, caught.value.message) == (param, message)
-
-
-def test_the_schema_of_the_input() -> None:
-    schema = FunctionHandler(with_model).input_schema
-    assert schema is not None
-    assert schema["required"] == ["text"]
-    assert schema["properties"]["text"]["description"] == "What to shout"
-    assert FunctionHandler(plain).input_schema is None
-    assert FunctionHandler(lambda input: input).input_schema is None
-    assert FunctionHandler(with_numbers).input_schema == {"type": "array", "items": {"type": "integer"}}
-
-
-def test_what_has_no_schema_is_served_all_the_same() -> None:
-    def with_callback(input: Callable[[], None]) -> None: ...
-
-    assert FunctionHandler(with_callback).input_schema is None
 
 
 def test_wrong_uses_are_told_in_plain_sentences() -> None:

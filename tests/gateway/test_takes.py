@@ -57,6 +57,14 @@ async def polled(platform: OddPlatform, times: int) -> None:
         await asyncio.sleep(0.01)
 
 
+async def one_job_is_done(platform: OddPlatform, slots: Slots, takes: Takes) -> None:
+    """One came and its slot is free again: the next is asked for."""
+    platform.give("a")
+    await slots.begun.get()
+    slots.free += 1
+    takes.ask_soon()
+
+
 async def test_slots_that_get_free_together_are_asked_for_together(platform: OddPlatform) -> None:
     slots = Slots(0)
     async with taking(slots) as takes:
@@ -87,10 +95,7 @@ async def test_where_the_platform_is_near_its_jobs_go_first(
     monkeypatch.setattr(takes_module, "HEAD_START_SECONDS", 60.0)  # on a slow machine, too
     slots = Slots(1)
     async with taking(slots) as takes:
-        platform.give("a")
-        await slots.begun.get()
-        slots.free += 1
-        takes.ask_soon()
+        await one_job_is_done(platform, slots, takes)
         waiting = asyncio.create_task(takes.head_start())
         await polled(platform, 2)
         assert not waiting.done()
@@ -103,10 +108,7 @@ async def test_nothing_waits_for_a_platform_that_is_far(platform: OddPlatform, m
     monkeypatch.setattr(takes_module, "HEAD_START_SECONDS", 0.0)
     slots = Slots(1)
     async with taking(slots) as takes:
-        platform.give("a")
-        await slots.begun.get()
-        slots.free += 1
-        takes.ask_soon()
+        await one_job_is_done(platform, slots, takes)
         await takes.head_start()
         await polled(platform, 2)
         assert slots.begun.empty()
