@@ -12,10 +12,12 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from podworker.cli import interruptible_runner
+from tests.cli.terminal import Terminal
 
 SECONDS = 60.0
 
@@ -209,6 +211,20 @@ sys.exit(3)
         assert line(process) == "waiting"
         process.send_signal(number)
         assert ended(process) == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_between_the_prompt_and_the_wait_for_keys(number: signal.Signals, tmp_path: Path) -> None:
+    work = f"""
+import ctypes, functools, readline
+strike = functools.partial(ctypes.CDLL(None).kill, os.getpid(), {number})  # in C, where Python calls no handler
+readline.set_pre_input_hook(strike)
+with InterruptibleRunner() as runner:
+    runner.wait(lambda: input("> "))
+"""
+    command = [sys.executable, "-c", "\n".join([BEGIN, work])]
+    with Terminal(command, folder=tmp_path, environment={}) as terminal:
+        assert terminal.exit_code() == 128 + number
 
 
 def test_a_signal_that_comes_in_between_is_not_lost() -> None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
@@ -17,6 +17,8 @@ T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 UNWINDING_SECONDS = 15.0
 """What was cancelled may clean up for so long. A job may take 10 s (`dispatch.STOP_SECONDS`)."""
+INTERRUPTION_SECONDS = 0.2
+"""How long a signal can go unnoticed while the user is waited for."""
 
 
 class Ended(SystemExit):
@@ -96,12 +98,13 @@ class InterruptibleRunner:
             KeyboardInterrupt: SIGINT came.
             Ended: SIGTERM or SIGHUP came.
         """
-        self._waiting = True
-        try:
-            self._raise_received()  # it came before
-            return blocking()
-        finally:
-            self._waiting = False
+        with _interruptions() if self._earlier else contextlib.nullcontext():
+            self._waiting = True
+            try:
+                self._raise_received()  # it came before
+                return blocking()
+            finally:
+                self._waiting = False
 
     def clean_up(self, work: Coroutine[Any, Any, None]) -> None:
         """Run what lets go of everything at the end. No signal cancels it, but a further SIGINT ends the process."""
@@ -172,6 +175,22 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """`asyncio.run`, but signals end it as `InterruptibleRunner` says."""
     with InterruptibleRunner() as runner:
         return runner.run(work)
+
+
+@contextlib.contextmanager
+def _interruptions() -> Iterator[None]:
+    """Interrupt what blocks, again and again, so that Python looks for signals.
+
+    It calls a handler between two steps of its own, or where a signal interrupts a wait. One that comes after `input`
+    wrote the prompt, and just before it waits for keys, does neither: it would be noticed with the next key.
+    """
+    handler = signal.signal(signal.SIGALRM, lambda *_: None)
+    timer = signal.setitimer(signal.ITIMER_REAL, INTERRUPTION_SECONDS, INTERRUPTION_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler)
 
 
 def _unblock_output(number: signal.Signals) -> None:
