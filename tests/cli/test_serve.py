@@ -17,6 +17,7 @@ print(json.dumps({
     "beside": beside.__name__,
     "settings": dict(command_line_settings.get()),
 }))
+raise SystemExit(0)
 """
 
 
@@ -28,6 +29,7 @@ def folder(tmp_path: Path) -> Path:
         (place / "handler.py").write_text(HANDLER)
         (place / "beside.py").touch()
     (tmp_path / "exits.py").write_text("raise SystemExit(7)")
+    (tmp_path / "forgets.py").write_text("def handler(job):\n    return 1\n")
     (tmp_path / "serves.py").write_text("import podworker\npodworker.serve(print, slots=5)")
     return tmp_path
 
@@ -68,6 +70,7 @@ def test_a_handler_file_is_run_as_python_would(
     ("arguments", "code", "message"),
     [
         (["exits.py"], 7, ""),
+        (["forgets.py"], 1, "Let it call podworker.serve(handler)"),
         (["--builtin"], 1, "use `podworker dev`"),
         (["serves.py"], 1, "use `podworker dev`"),
         (["--builtin", "--set", "slots=many"], 1, "slots"),

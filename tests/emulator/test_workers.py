@@ -146,7 +146,7 @@ async def test_a_worker_that_dies_at_once_is_given_up(
         "throttled": 0,
         "unhealthy": 1,
     }
-    assert "exit code 1" in caplog.text
+    assert "exit code 1 before it asked for a job" in caplog.text
     assert "no new one is started" in caplog.text
 
 

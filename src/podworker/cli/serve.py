@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from podworker.cli.options import chosen_handler, chosen_settings, handler_argument, setting_options
+from podworker.monitoring import phases
 from podworker.worker import command_line_settings
 from podworker.worker import serve as serve_handler
 
@@ -40,3 +41,5 @@ def command(
     sys.argv = [str(file)]  # the SDK reads it
     sys.path.insert(0, str(file.resolve().parent))  # as `python HANDLER` would
     runpy.run_path(str(file), run_name="__main__")
+    if phases.IMPORTS not in phases.spans() and "runpod" not in sys.modules:
+        raise click.ClickException(f"{file} ended without serving. Let it call podworker.serve(handler) at its end.")

@@ -131,6 +131,8 @@ class Workers:
                 continue
             young = worker is None or (not worker.served and (not worker.ready or seconds < YOUNG_SECONDS))
             slot.young_deaths = slot.young_deaths + 1 if young else 0
+            if worker is not None and not worker.ready:
+                ending += " before it asked for a job"
             await self._mourn(slot, ending, seconds)
 
     async def _live(self, slot: Slot) -> str:
@@ -159,7 +161,7 @@ class Workers:
             self._give_up(slot, ending)
             return
         delay = self._restart_seconds * 2 ** (slot.young_deaths - 1) if slot.young_deaths else 0.0
-        logger.warning("%s %s after %.1f s. A new one starts in %.1f s.", slot.worker_id, ending, seconds, delay)
+        logger.warning("%s %s, after %.1f s. A new one starts in %.1f s.", slot.worker_id, ending, seconds, delay)
         if delay:
             self._platform.registry.down.add(slot.name)
             await asyncio.sleep(delay)
@@ -168,8 +170,8 @@ class Workers:
         slot.given_up = True
         self._platform.registry.down.add(slot.name)
         logger.error(
-            "%s %s. Early deaths in a row: %d, so no new one is started. Read its output, correct the cause and start "
-            "again.",
+            "%s %s. Early deaths in a row: %d, so no new one is started. Read its output, and see that its file calls "
+            "podworker.serve(…) or runpod.serverless.start(…); correct the cause and start again.",
             slot.worker_id,
             ending,
             slot.young_deaths,
