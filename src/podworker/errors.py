@@ -85,7 +85,7 @@ class WorkerError(Exception):
         refresh_worker: bool | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(message)  # an exception is given, too
         self.param = param
         self.error_code = code or self.code
         self.status = self.status if status is None else status

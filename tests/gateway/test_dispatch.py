@@ -1,14 +1,13 @@
 import asyncio
 import json
-import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import pytest
 
-from podworker.errors import ContextLengthExceeded, WorkerError
+from podworker.errors import WorkerError
 from podworker.gateway.dispatch import dispatch
 from podworker.gateway.function_handler import FunctionHandler
 from podworker.gateway.handler import Handler
@@ -16,7 +15,7 @@ from podworker.gateway.job import Job
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
 from podworker.gateway.stream import Stream
-from tests.gateway.dispatched import PROMPT, Posts, Raw, ended, error_of, raises
+from tests.gateway.dispatched import PROMPT, Posts, Raw, ended, error_of
 
 
 @pytest.mark.parametrize(
@@ -55,87 +54,6 @@ async def test_returned_errors(answer: Raw, message: str, refresh: bool) -> None
     assert error_of(result)["message"] == message
     assert error_of(result)["code"] == "handler_error"
     assert ("stopPod" in result.body()) is refresh
-
-
-def returns_a_module(_: Raw) -> object:
-    return asyncio
-
-
-async def raises_ours(_: Raw) -> None:
-    raise ContextLengthExceeded("Too long. Shorten it.", param="text")
-
-
-async def cancels_itself(_: Raw) -> None:
-    raise asyncio.CancelledError
-
-
-def yields_then_raises(_: Raw) -> Iterator[int]:
-    yield 1
-    raise KeyError("job-1")
-
-
-def yields_then_error(_: Raw) -> Iterator[object]:
-    yield 1
-    yield {"error": {"message": "no GPU"}}
-
-
-def yields_then_a_module(_: Raw) -> Iterator[object]:
-    yield 1
-    yield {"a": [asyncio]}
-    yield 2
-
-
-def exits(_: Raw) -> None:
-    sys.exit(3)
-
-
-async def exits_here(_: Raw) -> None:
-    sys.exit(3)
-
-
-async def yields_then_exits(_: Raw) -> AsyncIterator[int]:
-    yield 1
-    sys.exit(3)
-
-
-class Unprintable(Exception):
-    def __str__(self) -> str:
-        raise ValueError("no text")
-
-
-def raises_the_unprintable(_: Raw) -> None:
-    raise Unprintable
-
-
-async def yields_then_cancels_itself(_: Raw) -> AsyncIterator[int]:
-    yield 1
-    raise asyncio.CancelledError
-
-
-@pytest.mark.parametrize(
-    ("function", "code", "message", "posted"),
-    [
-        (returns_a_module, "invalid_output", "output: is of the type module, which JSON cannot carry.", []),
-        (raises, "handler_failed", "The handler raised KeyError: 'job-1'", []),
-        (raises_ours, "context_length_exceeded", "Too long. Shorten it.", []),
-        (cancels_itself, "handler_failed", "The handler raised CancelledError", []),
-        (yields_then_raises, "handler_failed", "The handler raised KeyError: 'job-1'", [1]),
-        (yields_then_error, "handler_error", "no GPU", [1]),
-        (yields_then_a_module, "invalid_output", "output.1.a.0: is of the type module", [1]),
-        (exits, "handler_failed", "The handler raised SystemExit: 3", []),
-        (exits_here, "handler_failed", "The handler raised SystemExit: 3", []),
-        (yields_then_exits, "handler_failed", "The handler raised SystemExit: 3", [1]),
-        (raises_the_unprintable, "handler_failed", "The handler raised Unprintable", []),
-        (yields_then_cancels_itself, "handler_failed", "The handler raised CancelledError", [1]),
-    ],
-)
-async def test_every_failure_becomes_a_result(
-    function: Callable[[Raw], Any], code: str, message: str, posted: list[Any]
-) -> None:
-    result, chunks = await ended(function)
-    assert error_of(result)["code"] == code
-    assert error_of(result)["message"].startswith(message)
-    assert chunks == posted
 
 
 async def test_an_input_that_cannot_be_carried_does_not_reach_the_handler() -> None:
@@ -243,11 +161,14 @@ async def test_a_handler_may_merge_its_stream() -> None:
 
 
 async def test_a_failed_post_fails_the_job() -> None:
+    def function(_: Raw) -> Iterator[int]:
+        yield 1
+
     class Broken(Posts):
         async def chunk(self, value: object) -> None:  # noqa: ARG002
             raise ConnectionError("gone")
 
-    result = await dispatch(FunctionHandler(yields_then_raises), {"id": "1", "input": 1}, Broken())
+    result = await dispatch(FunctionHandler(function), {"id": "1", "input": 1}, Broken())
     assert error_of(result)["code"] == "handler_failed"
 
 
@@ -272,6 +193,22 @@ async def test_a_door_hears_that_the_handler_has_answered_before_the_answer_is_s
     assert heard[0] == "answered"
     assert heard.count("answered") == 1
     assert (posts.chunks == ["text"]) is streams
+
+
+@dataclass
+class Worn:
+    refresh_worker: bool
+    left: int = 0
+
+
+@pytest.mark.parametrize("answer", [{"refresh_worker": True, "left": 0}, Worn(refresh_worker=True)])
+async def test_a_door_does_not_hear_of_a_handler_that_asks_for_a_fresh_worker(answer: object) -> None:
+    async def answered() -> None:
+        pytest.fail("It would take another job.")
+
+    handler = FunctionHandler(lambda _: answer)
+    result = await asyncio.wait_for(dispatch(handler, {"id": "a", "input": 1}, Posts(), answered=answered), 60)
+    assert (result.refreshes, result.output) == (True, {"left": 0})
 
 
 async def test_a_door_does_not_hear_of_a_handler_that_failed() -> None:

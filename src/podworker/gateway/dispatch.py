@@ -125,17 +125,16 @@ async def _answer(
         answer = await handler.run(job)
         whole = await _pulled(answer, channel, limits, record) if isinstance(answer, Stream) else None
         record.answered = time.monotonic()
-        if not (isinstance(answer, dict) and answer.get("refresh_worker")):
+        refreshes = _asks_for_fresh_worker(answer)
+        if not refreshes:
             await answered()
-        result = Result.of(whole, streamed=True) if whole else await _shape(answer)
+        result = Result.of(whole, streamed=True) if whole else await _shape(answer, refresh_worker=refreshes)
         return await fitted(result, job, limits)
-    except WorkerError as error:
-        return Result(error=error)
     # SystemExit among them: a handler that calls sys.exit ends its job, not the worker.
     except BaseException as error:
-        if isinstance(error, GeneratorExit) or (control.stopped and isinstance(error, asyncio.CancelledError)):
+        if control.stopped and isinstance(error, asyncio.CancelledError):
             raise
-        return _raised(error)
+        return Result(error=error) if isinstance(error, WorkerError) and _is_whole(error) else _raised(error)
     finally:
         record.answered = record.answered or time.monotonic()
 
@@ -164,18 +163,30 @@ async def _pulled(stream: Stream, channel: Channel, limits: Limits, record: JobR
     return Serialised([chunk.value for chunk in posted], b"[" + b",".join(chunk.text for chunk in posted) + b"]")
 
 
-async def _shape(answer: Any) -> Result:  # noqa: ANN401 - whatever a handler returned
-    """Read the keys that RunPod gives a meaning to in a returned object."""
+def _asks_for_fresh_worker(answer: Any) -> bool:  # noqa: ANN401 - whatever a handler returned
+    """Whether RunPod's `refresh_worker` is set in a returned object: a dict, or one with fields, such as pydantic's."""
+    found = answer.get("refresh_worker") if isinstance(answer, dict) else getattr(answer, "refresh_worker", False)
+    return bool(found)
+
+
+async def _shape(answer: Any, *, refresh_worker: bool) -> Result:  # noqa: ANN401 - as above
+    """Take out the keys that RunPod gives a meaning to in a returned object."""
     output = await serialise_beside(answer, name="output")
     value = output.value
     if not isinstance(value, dict) or not ("error" in value or "refresh_worker" in value):
         return Result.of(output)
     others = {key: member for key, member in value.items() if key not in ("refresh_worker", "error")}
-    rest = Result.of(await serialise_beside(others, name="output"), refresh_worker=bool(value.get("refresh_worker")))
+    rest = Result.of(await serialise_beside(others, name="output"), refresh_worker=refresh_worker)
     if not value.get("error"):
         return rest
     error = returned_error(value["error"])
     return replace(rest, error=error) if others else Result(error=error, refresh_worker=rest.refresh_worker)
+
+
+def _is_whole(error: WorkerError) -> bool:
+    """Whether it can be posted: a handler's own class of errors may lack attributes, or hold anything in them."""
+    kinds = {"message": str, "error_code": str, "type": str, "param": str | None, "status": int, "retryable": bool}
+    return all(isinstance(getattr(error, name, error), kind) for name, kind in kinds.items())
 
 
 def _raised(error: BaseException) -> Result:
@@ -185,7 +196,10 @@ def _raised(error: BaseException) -> Result:
         text = str(error)
     except Exception:  # noqa: BLE001 - anybody's __str__
         text = ""
-    failure = HandlerFailed(f"The handler raised {name}: {text}" if text else f"The handler raised {name}")
+    failure = HandlerFailed(
+        f"The handler raised {name}: {text}" if text else f"The handler raised {name}",
+        refresh_worker=isinstance(error, WorkerError) and bool(error.refresh_worker),
+    )
     logger.error("The handler raised %s", name, extra={"error": failure, "traceback": frames(error)})
     content.log_exception(name, text)
     return Result(error=failure)

@@ -79,8 +79,9 @@ async def _read(chunks: AsyncIterator[Any], buffer: asyncio.Queue[Any]) -> None:
                     break
                 await buffer.put(chunk)
                 await asyncio.sleep(0)  # a generator that never waits must not hold its chunks back, nor other jobs
-    except BaseException as raised:  # SystemExit among them, which would end the worker
-        if isinstance(raised, GeneratorExit) or (isinstance(raised, asyncio.CancelledError) and stopped()):
+    # SystemExit, which would end the worker, and GeneratorExit, which a handler can raise as any other, among them.
+    except BaseException as raised:
+        if isinstance(raised, asyncio.CancelledError) and stopped():
             raise
         error = raised
     await buffer.put(_End(error))
