@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from podworker.cli import main
 from podworker.configuration import Settings
+from tests.gguf_files.projector import projector
 from tests.gguf_files.tiny import llama
 from tests.hub_server import HubServer
 
@@ -159,5 +160,19 @@ async def test_what_would_not_fit(models: Command) -> None:
     assert "does not fit" in await models(*fit, code=1, GPU_LAYERS="3", CONTEXT_LENGTH="10000000", SLOTS="256")
     assert "OFFLINE" in await models(*fit, code=1, OFFLINE="true")
     assert "--gpu-memory goes with --fit" in await models("show", "org/model", "--gpu-memory", "1", code=2)
-    beside = await models(*fit, code=1, DRAFT_MODEL="org/other")
-    assert "A file beside the model" in beside
+    assert "org/other" in await models(*fit, code=1, DRAFT_MODEL="org/other")
+    assert "./none.gguf" in await models(*fit, code=1, LORA="./none.gguf")
+
+
+async def test_files_beside_the_model_take_memory_before_they_are_downloaded(models: Command) -> None:
+    vision = projector(64).write(models.folder / "mmproj-F16.gguf")
+    small = (models.folder / "model-Q8_0.gguf").read_bytes()
+    (models.folder / "draft-Q8_0.gguf").write_bytes(small)
+    models.hub.add("org/vision", {"mmproj-F16.gguf": vision})
+    models.hub.add("org/draft", {"draft-Q8_0.gguf": models.folder / "draft-Q8_0.gguf"})
+    fit = ("show", "org/model", "--fit", "--gpu-memory", "24", "--json")
+    alone = json.loads(await models(*fit))
+    both = json.loads(await models(*fit, MMPROJ="org/vision", DRAFT_MODEL="org/draft"))
+    (before,), (after,) = alone["gpus"], both["gpus"]
+    assert after["weights"] >= before["weights"] + vision.stat().st_size
+    assert await entries(models) == []

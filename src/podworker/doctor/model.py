@@ -28,14 +28,14 @@ def model(facts: Facts, seconds: float) -> Finding:
     return ok(f"{what}, from {found.origin}.")
 
 
-def memory(facts: Facts, seconds: float) -> Finding:  # noqa: ARG001 - see Check
+def memory(facts: Facts, seconds: float) -> Finding:
     """Plan the memory as the worker does."""
     from podworker.inference.memory_forecast import forecast  # noqa: PLC0415 - not where there is no model
 
     assert facts.settings is not None  # noqa: S101 - see Check.needs_settings
     if facts.model is None:
         return skipped("There is no model to plan for.")
-    plan = forecast(facts.settings, facts.model)
+    plan = forecast(_in_haste(facts.settings, seconds), facts.model)
     return ok(f"{plan.reason}.")
 
 

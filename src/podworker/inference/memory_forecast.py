@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 
 from podworker.configuration import Settings
-from podworker.errors import ModelNotFound
 from podworker.inference.memory import MemoryPlan, demand_of, plan_for, plan_memory
+from podworker.models.described import described_beside
 from podworker.models.memory_budget import budget_elsewhere
-from podworker.models.model_set import find_beside
 from podworker.models.resolve import FoundModel
 
 
 def forecast(settings: Settings, model: FoundModel, *, gpu_memory: Sequence[float] = ()) -> MemoryPlan:
-    """The plan for a model and the files that the settings name beside it.
+    """The plan for a model and the files that the settings name beside it; of those that are not here, headers are read.
+
+    It waits for the network: not for an event loop.
 
     Args:
         settings: What the user wants.
@@ -19,16 +20,11 @@ def forecast(settings: Settings, model: FoundModel, *, gpu_memory: Sequence[floa
         gpu_memory: As if there were GPUs of so many GB, and none else; without it, those that are here.
 
     Raises:
-        ModelNotFound: A file beside the model is not here.
+        StartupError: There is no such file beside the model, or its header cannot be had.
         ModelTooLarge: What the user has set cannot fit.
         InvalidSettings: The settings contradict each other, the model or the machine.
     """
-    models = find_beside(settings, model)
-    if models is None:
-        raise ModelNotFound(
-            "A file beside the model (MMPROJ, DRAFT_MODEL or LORA) is not on this machine. Start the worker once, or "
-            "unset it."
-        )
+    models = described_beside(settings, model)
     try:
         if gpu_memory:
             return plan_for(settings, demand_of(settings, models), budget_elsewhere(settings, gpu_memory))
