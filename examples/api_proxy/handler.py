@@ -88,4 +88,4 @@ class Proxy:
 
 if __name__ == "__main__":
     hosts = os.environ.get("ALLOWED_HOSTS", "api.github.com")
-    podworker.serve(Proxy(frozenset(host.strip() for host in hosts.split(","))).handle, concurrency=50)
+    podworker.serve(Proxy(frozenset(host.strip().lower() for host in hosts.split(","))).handle, concurrency=50)

@@ -18,6 +18,8 @@ import podworker
 MAX_BYTES = 8_000_000
 MAX_CELLS = 5_000_000
 """Rows times columns: a file of a few kilobytes can claim billions."""
+MAX_COLUMNS = 2_000
+"""Each costs more than its values do: 8 MB of CSV can name millions."""
 
 REFUSALS = (pl.exceptions.PolarsError, ValueError, TypeError, OverflowError, RecursionError)
 """What polars and json raise for data, or wishes, that they cannot fulfil."""
@@ -64,15 +66,15 @@ def handler(input: Input, job: podworker.Job) -> dict[str, Any]:
         table = transform(table, input)
         job.progress({"step": "write", "rows": table.height})
         return {"data": write(table, input.to), "rows": table.height, "columns": table.columns}
-    except REFUSALS as error:  # it says which value or column does not fit
-        raise podworker.InvalidInput(f"The table cannot be transformed so: {error}", param="input") from None
+    except REFUSALS as error:  # its first line says which value or column does not fit; polars' plan follows
+        reason = str(error).partition("\n")[0]
+        raise podworker.InvalidInput(f"The table cannot be transformed so: {reason}", param="input") from None
 
 
 def read(input: Input) -> pl.DataFrame:
     """The table of a job. How large it will be is known before it is made."""
     if input.format == "csv":
-        header, _, _ = input.data.partition("\n")
-        require_small(input.data.count("\n"), header.count(",") + 1)
+        require_small(input.data.count("\n"), named_columns(input.data))
         table = pl.read_csv(io.StringIO(input.data))
     elif input.format == "json":
         objects = json.loads(input.data)
@@ -127,8 +129,18 @@ def write(table: pl.DataFrame, to: Format) -> Any:  # noqa: ANN401 - text, or a 
     return base64.b64encode(file.getvalue()).decode()
 
 
+def named_columns(csv: str) -> int:
+    """How many columns the first line names that is not empty, as polars reads it."""
+    header, _, _ = csv.removeprefix("\ufeff").lstrip("\r\n").partition("\n")
+    if header.count('"') % 2:  # polars would go on in the next line
+        raise ValueError("the name of a column holds a line break")
+    return header.count(",") + 1
+
+
 def require_small(rows: int, columns: int) -> None:
     """Refuse what would fill the memory."""
+    if columns > MAX_COLUMNS:
+        raise ValueError(f"it has {columns:,} columns; {MAX_COLUMNS:,} are allowed")
     if rows * columns > MAX_CELLS:
         raise ValueError(f"it has {rows:,} rows of {columns} columns; {MAX_CELLS:,} values are allowed")
 

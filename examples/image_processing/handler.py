@@ -3,6 +3,7 @@
 import base64
 import binascii
 import io
+import struct
 import warnings
 from typing import Any, Literal
 
@@ -53,15 +54,28 @@ def upright(text: str) -> Image.Image:
     try:
         data = base64.b64decode("".join(text.split()), validate=True)  # many tools break it into lines
         with Image.open(io.BytesIO(data), formats=READ) as image:
-            return ImageOps.exif_transpose(image)  # this decodes it
+            return plain(ImageOps.exif_transpose(image))  # this decodes it
     except binascii.Error:
         raise podworker.InvalidInput("The image is not base64.", param="input.image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         message = f"The image has more than {MAX_PIXELS:,} pixels. Send a smaller one."
         raise podworker.InvalidInput(message, param="input.image") from None
-    except (OSError, SyntaxError, ValueError):  # what Pillow raises for what it cannot read, or not to the end
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        struct.error,
+    ):  # what Pillow raises for what it cannot read, or not to the end
         message = f"This is no whole image of a known kind. Send one of {', '.join(READ)}."
         raise podworker.InvalidInput(message, param="input.image") from None
+
+
+def plain(image: Image.Image) -> Image.Image:
+    """The image in full colours: with a palette it would be resized coarsely, with 16 bits of grey not at all."""
+    if image.mode.startswith("I"):
+        image = image.point(lambda grey: grey / 256).convert("L")
+        image.info.pop("transparency", None)
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 def resized(image: Image.Image, input: Input) -> Image.Image:
@@ -85,9 +99,7 @@ def wanted_size(image: Image.Image, input: Input) -> tuple[int, int]:
 
 def written(image: Image.Image, input: Input) -> dict[str, Any]:
     """The image as a file in base64."""
-    has_alpha = image.has_transparency_data
-    image = image.convert("RGBA" if has_alpha else "RGB")
-    if has_alpha and input.format == "jpeg":  # which knows no transparency: white shines through
+    if image.mode == "RGBA" and input.format == "jpeg":  # which knows no transparency: white shines through
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     file = io.BytesIO()
     try:

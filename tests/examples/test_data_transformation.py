@@ -80,11 +80,15 @@ def test_formats(example: ModuleType, to: str) -> None:
         ({"data": CSV, "aggregates": [{"column": "visitors", "function": "eval"}]}, "function"),
         ({"data": "[1, 2", "format": "json"}, "cannot be transformed"),
         ({"data": "[1, 2]", "format": "json"}, "a list of objects"),
-        ({"data": "," * 3000 + "\n" * 3000}, "3,000 rows of 3001 columns"),
+        ({"data": "," * 1999 + "\n" * 3000}, "3,000 rows of 2000 columns"),
         (
-            {"data": f"[{{}}{',{}' * 3000}, {json.dumps(dict.fromkeys(map(str, range(3000))))}]", "format": "json"},
-            "rows of 3000",
+            {"data": f"[{{}}{',{}' * 3000}, {json.dumps(dict.fromkeys(map(str, range(2000))))}]", "format": "json"},
+            "rows of 2000",
         ),
+        ({"data": "," * 2000}, "2,001 columns; 2,000 are allowed"),
+        ({"data": "\ufeff\n\r\n" + "," * 2000}, "2,001 columns"),
+        ({"data": '"a\n"' + "," * 2000}, "a line break"),
+        ({"data": json.dumps([dict.fromkeys(map(str, range(2001)))]), "format": "json"}, "2,001 columns"),
         ({"data": '[{"a": [1, 2]}]', "format": "json"}, "lists or objects"),
         ({"data": "[" * 100_000, "format": "json"}, "recursion"),
         ({"data": f'[{{"a": 1{"0" * 400}}}]', "format": "json"}, "too large"),
@@ -101,6 +105,14 @@ def test_what_cannot_be_done_is_refused(example: ModuleType, job_input: dict[str
     with pytest.raises(WorkerError, match=fault) as refused:
         run_job(example.handler, job_input)
     assert refused.value.error_code == "invalid_input"
+
+
+def test_a_refusal_is_one_sentence(example: ModuleType) -> None:
+    with pytest.raises(WorkerError, match=r'unable to find column "size"; valid columns: \["city", .*\]$'):
+        run_job(
+            example.handler,
+            {"data": CSV, "group_by": ["size"], "aggregates": [{"column": "city", "function": "count"}]},
+        )
 
 
 def test_a_path_is_only_text(example: ModuleType) -> None:

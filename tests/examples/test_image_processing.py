@@ -20,7 +20,7 @@ def example() -> Iterator[ModuleType]:
         yield module
 
 
-def encoded(image: Image.Image, format: str = "PNG", **options: Image.Exif) -> str:  # noqa: A002
+def encoded(image: Image.Image, format: str = "PNG", **options: Image.Exif | bytes) -> str:  # noqa: A002
     file = io.BytesIO()
     image.save(file, format, **options)
     return base64.b64encode(file.getvalue()).decode()
@@ -50,6 +50,25 @@ def test_formats(example: ModuleType, format: str) -> None:  # noqa: A002
     answer = decoded(run_job(example.handler, {"image": "data:image/png;base64," + encoded(image), "format": format}))
 
     assert ("A" in answer.getbands()) == (format != "jpeg")
+
+
+@pytest.mark.parametrize("wanted", [{}, {"width": 64, "height": 64}, {"width": 64, "height": 64, "fit": "cover"}])
+def test_16_bits_of_grey(example: ModuleType, wanted: dict[str, Any]) -> None:
+    grey = Image.linear_gradient("L").convert("I").point(lambda value: value * 257).convert("I;16")
+    answer = run_job(example.handler, {"image": encoded(grey), "format": "png", "thumbnails": [16], **wanted})
+    for image in (decoded(answer), decoded(answer["thumbnails"][0])):
+        middle = image.convert("L").getpixel((image.width // 2, image.height // 2))
+        assert isinstance(middle, int)
+        assert abs(middle - 128) < 16
+
+
+def test_a_palette_is_resized_smoothly(example: ModuleType) -> None:
+    stripes = Image.new("1", (64, 64))
+    stripes.paste(1, (0, 0, 32, 64))
+    answer = decoded(run_job(example.handler, {"image": encoded(stripes.convert("P")), "width": 3, "format": "png"}))
+    middle = answer.convert("L").getpixel((1, 1))
+    assert isinstance(middle, int)
+    assert 64 < middle < 192, "half of it was white"
 
 
 def test_what_is_transparent_becomes_white_in_jpeg(example: ModuleType) -> None:
@@ -140,6 +159,16 @@ def test_a_result_may_not_be_a_bomb_either(example: ModuleType, wanted: dict[str
         run_job(example.handler, {"image": encoded(Image.new("L", (2, 4000))), **wanted})
 
 
+def with_broken_exif() -> str:
+    """A photo whose metadata has text where a number belongs (0x0117, StripByteCounts)."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "text"
+    broken = exif.tobytes().replace(struct.pack(">HH", 0x010E, 2), struct.pack(">HH", 0x0117, 2))
+    assert broken != exif.tobytes()
+    return encoded(Image.new("RGB", (8, 8)), "JPEG", exif=broken)
+
+
 @pytest.mark.parametrize(
     ("image", "fault"),
     [
@@ -147,6 +176,7 @@ def test_a_result_may_not_be_a_bomb_either(example: ModuleType, wanted: dict[str
         (base64.b64encode(b"%PDF-1.7 this is none").decode(), "no whole image of a known kind"),
         (base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg'/>").decode(), "no whole image of a known kind"),
         (encoded(Image.new("RGB", (8, 8)), "TIFF"), "no whole image of a known kind"),
+        (with_broken_exif(), "no whole image of a known kind"),
         (encoded(Image.effect_noise((64, 64), 50), "JPEG")[:800], "no whole image of a known kind"),
     ],
 )
