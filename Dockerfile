@@ -105,7 +105,8 @@ ENV PATH=/opt/podworker/bin:$PATH HOME=/home/podworker PYTHONUNBUFFERED=1 PYTHON
   VIRTUAL_ENV=/opt/podworker UV_OVERRIDE=/opt/podworker/uv-override.txt UV_COMPILE_BYTECODE=1
 WORKDIR /app
 USER 1000:1000
-ENTRYPOINT ["tini", "--", "podworker-entrypoint"]
+# -s: orphans are reaped also where another init is process 1, as with `docker run --init`.
+ENTRYPOINT ["tini", "-s", "--", "podworker-entrypoint"]
 CMD ["podworker", "serve"]
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10m CMD ["podworker", "health"]
 
@@ -124,7 +125,8 @@ RUN --mount=type=secret,id=HF_TOKEN,uid=1000 \
 FROM runtime AS handler
 COPY --from=project /project /
 COPY handler.py ./
-LABEL org.opencontainers.image.title="podworker, without an engine" org.opencontainers.image.licenses="MIT"
+LABEL org.opencontainers.image.title="podworker, without an engine" org.opencontainers.image.licenses="MIT" \
+  org.opencontainers.image.description="Base of RunPod Serverless workers: handlers in Python, without a language model."
 
 # --- The worker. What changes most comes last: an edited handler.py makes one new layer of a few hundred bytes.
 FROM runtime AS worker
@@ -134,4 +136,5 @@ COPY --from=project /project /
 ARG MODEL
 ENV MODEL=$MODEL
 COPY handler.py ./
-LABEL org.opencontainers.image.title="podworker" org.opencontainers.image.licenses="MIT"
+LABEL org.opencontainers.image.title="podworker" org.opencontainers.image.licenses="MIT" \
+  org.opencontainers.image.description="A RunPod Serverless worker for any GGUF language model, with llama.cpp."

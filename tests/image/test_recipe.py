@@ -119,6 +119,65 @@ def test_the_entrypoint_runs_what_it_is_given(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_line_ends_are_those_of_linux_in_every_checkout() -> None:
+    """A script that ends its first line with a carriage return does not start in a container."""
+    scripts = [*(ROOT / "docker").iterdir(), *(ROOT / "scripts").iterdir(), ROOT / "Dockerfile"]
+    assert [path.name for path in scripts if path.is_file() and b"\r" in path.read_bytes()] == []
+    rules = [line.split() for line in (ROOT / ".gitattributes").read_text().splitlines() if not line.startswith("#")]
+    assert ["*", "text=auto", "eol=lf"] in rules, "Git on Windows would write others"
+
+
+def test_the_init_reaps_orphans_beside_another_init() -> None:
+    assert 'ENTRYPOINT ["tini", "-s", "--", ' in DOCKERFILE
+
+
+TOOLS = {
+    "cmake": """for word; do last=$word; done
+case "$*" in *--build*) mkdir -p "$2/bin"; touch "$2/bin/llama-server" "$2/bin/libggml-cuda.so" "$2/bin/libx.so.1";; esac
+""",
+    "objdump": "",
+    "strip": "",
+    "ldd": 'case "$1" in *cuda.so) printf "\\tlibcublas.so.11 => $CUDA_LIBRARY (0x0)\\n";; esac\n',
+}
+"""What compiles, in a few words: each writes or says what the script reads of it."""
+
+
+@pytest.mark.parametrize(("variant", "cuda"), [("cuda11.8", "11.8.0"), ("cuda12.8", "12.8.1")])
+def test_an_engine_brings_its_libraries_and_all_licences(tmp_path: Path, variant: str, cuda: str) -> None:
+    for name, text in TOOLS.items():
+        tool = tmp_path / "tools" / name
+        tool.parent.mkdir(exist_ok=True)
+        tool.write_text(f"#!/bin/sh\n{text}")
+        tool.chmod(0o755)
+    source, target, library = tmp_path / "source", tmp_path / "engine", tmp_path / "libcublas.so.11"
+    library.touch()
+    for path in ("LICENSE", "licenses/LICENSE-jsonhpp", "vendor/http/LICENSE", "vendor/hash/sha256/LICENSE.md"):
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_text(path)
+    (source / "REVISION").write_text("b123 (xllamacpp 1.2.123)\n")
+    done = subprocess.run(
+        [ROOT / "docker/build-engine", source, variant, "", target],
+        env={"PATH": f"{tmp_path / 'tools'}:/usr/bin:/bin", "CUDA_LIBRARY": str(library), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in target.iterdir()} == {
+        *("llama-server", "libggml-cuda.so", "libx.so.1", "libcublas.so.11"),
+        *("engine-build.json", "licenses"),
+    }
+    texts = {path.name: path.read_text() for path in (target / "licenses").glob("llama.cpp-*")}
+    assert texts == {
+        "llama.cpp-LICENSE": "LICENSE",
+        "llama.cpp-licenses-LICENSE-jsonhpp": "licenses/LICENSE-jsonhpp",
+        "llama.cpp-vendor-http-LICENSE": "vendor/http/LICENSE",
+        "llama.cpp-vendor-hash-sha256-LICENSE.md": "vendor/hash/sha256/LICENSE.md",
+    }
+    build = json.loads((target / "engine-build.json").read_text())
+    assert (build["cuda"], build["revision"]) == (cuda, "b123 (xllamacpp 1.2.123)")
+
+
 def test_the_page_names_what_there_is() -> None:
     """Its commands are those of docker: what they name is compared here, and scripts/image-check does what they do."""
     page = (ROOT / "docs/image.md").read_text()

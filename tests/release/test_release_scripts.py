@@ -81,6 +81,15 @@ def test_the_command_that_builds_an_image(repository: Path, variant: str, tags: 
     assert {"*.attest=type=provenance,mode=max", "*.attest=type=sbom", "--push"} <= set(words)
 
 
+def test_images_name_the_repository_that_releases_them(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    label = "*.labels.org.opencontainers.image.source="
+    monkeypatch.setenv("GITHUB_REPOSITORY", "Somebody/podworker")
+    words = shlex.split(run(repository, "release-images", "cpu", "v1.2.3", REGISTRY, "--print").stdout)
+    assert f"{label}https://github.com/Somebody/podworker" in words
+    monkeypatch.delenv("GITHUB_REPOSITORY")
+    assert label not in run(repository, "release-images", "cpu", "v1.2.3", REGISTRY, "--print").stdout
+
+
 def test_images_are_not_built_for_a_wrong_tag(repository: Path) -> None:
     done = run(repository, "release-images", "cpu", "v2", REGISTRY, "--print")
     assert done.returncode == 1

@@ -55,6 +55,14 @@ def test_all_images_are_released() -> None:
     assert "variant: [cpu, cuda11.8, cuda12.8, handler]" in release
 
 
+def test_a_release_in_a_fork_publishes_nothing() -> None:
+    """Users release their forks, so that RunPod builds them: that must neither fail nor take hours of their minutes."""
+    jobs = dict(JOB.findall((ROOT / ".github" / "workflows" / "release.yml").read_text().partition("\njobs:\n")[2]))
+    for name, job in jobs.items():
+        assert "!github.event.repository.fork" in job or "\n    needs: package\n" in job, name
+    assert "vars.PUBLISH_IMAGES" not in jobs["pypi"]
+
+
 def test_one_version_of_uv() -> None:
     """The workflows' is the image's."""
     versions = {version for path in WORKFLOWS for version in re.findall(r"UV_VERSION: (\S+)", path.read_text())}

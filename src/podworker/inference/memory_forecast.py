@@ -10,9 +10,9 @@ from podworker.models.resolve import FoundModel
 
 
 def forecast(settings: Settings, model: FoundModel, *, gpu_memory: Sequence[float] = ()) -> MemoryPlan:
-    """The plan for a model and the files that the settings name beside it; of those that are not here, headers are read.
+    """The plan for a model and the files that the settings name beside it.
 
-    It waits for the network: not for an event loop.
+    Of files that are not here, headers are read: it waits for the network, and is not for an event loop.
 
     Args:
         settings: What the user wants.
