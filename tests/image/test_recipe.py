@@ -132,9 +132,7 @@ def test_the_init_reaps_orphans_beside_another_init() -> None:
 
 
 TOOLS = {
-    "cmake": """for word; do last=$word; done
-case "$*" in *--build*) mkdir -p "$2/bin"; touch "$2/bin/llama-server" "$2/bin/libggml-cuda.so" "$2/bin/libx.so.1";; esac
-""",
+    "cmake": '[ "$1" != --build ] || (mkdir "$2/bin" && cd "$2/bin" && touch llama-server libggml-cuda.so libx.so.1)',
     "objdump": "",
     "strip": "",
     "ldd": 'case "$1" in *cuda.so) printf "\\tlibcublas.so.11 => $CUDA_LIBRARY (0x0)\\n";; esac\n',
