@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from runpod.serverless.modules import rp_http, rp_job
 from runpod.serverless.modules.rp_logger import RunPodLogger
+from runpod.serverless.modules.rp_scale import JobScaler
 
 from podworker.errors import WorkerError
 from podworker.gateway import queue as queue_module
@@ -354,9 +355,13 @@ async def test_a_worker_that_is_beyond_repair_takes_no_more_jobs(platform: OddPl
         assert platform.takes.qsize() == 1
 
 
-async def test_a_loop_of_the_sdk_that_breaks_is_no_good_end(platform: OddPlatform, hands: Hands) -> None:
+@pytest.mark.usefixtures("platform")
+async def test_a_loop_of_the_sdk_that_breaks_is_no_good_end(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def break_down(_: JobScaler) -> None:
+        raise KeyError("id")
+
+    monkeypatch.setattr(JobScaler, "set_scale", break_down)
     door = SdkDoor(FunctionHandler(hands.run, concurrency=2), drain_seconds=0.0, limits=Limits())
-    platform.takes.put_nowait([{"input": {}}])
     with pytest.raises(KeyError, match="id"):
         await asyncio.wait_for(door.serve(), 60)
 

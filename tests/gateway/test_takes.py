@@ -1,16 +1,18 @@
 """Requests for jobs, against a platform that does what the test says."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from runpod.http_client import AsyncClientSession
 from runpod.serverless.modules import rp_job
 from runpod.serverless.modules.rp_logger import RunPodLogger
 
+from podworker.gateway import backoff
 from podworker.gateway import takes as takes_module
 from podworker.gateway.takes import MOST_TAKES, Takes
 from tests.gateway.odd_platform import OddPlatform, odd_platform
@@ -122,14 +124,11 @@ async def test_the_end_waits_for_no_answer(platform: OddPlatform) -> None:
     assert slots.begun.empty()
 
 
-async def test_an_answer_that_has_begun_is_read_to_its_end(
-    platform: OddPlatform, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A job of many megabytes is still coming when the door closes: nobody else has it."""
-    monkeypatch.setattr(takes_module, "LAST_ANSWER_SECONDS", 0.0)
+def answer_in_two_parts() -> tuple[Callable[[web.Request], Awaitable[web.StreamResponse]], asyncio.Event]:
+    """What answers with a job, and what lets it send the second part."""
     rest = asyncio.Event()
 
-    async def slowly(request: web.Request) -> web.StreamResponse:
+    async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         await response.write(b'{"id": "a", ')
@@ -137,6 +136,15 @@ async def test_an_answer_that_has_begun_is_read_to_its_end(
         await response.write(b'"input": {}}')
         return response
 
+    return answer, rest
+
+
+async def test_an_answer_that_has_begun_is_read_to_its_end(
+    platform: OddPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of many megabytes is still coming when the door closes: nobody else has it."""
+    monkeypatch.setattr(takes_module, "LAST_ANSWER_SECONDS", 0.0)
+    slowly, rest = answer_in_two_parts()
     slots, closing = Slots(1), asyncio.Event()
     async with asyncio.timeout(120), AsyncClientSession() as session:
         takes = Takes(session, wanted=slots.wanted, begin=slots.begin)
@@ -150,3 +158,23 @@ async def test_an_answer_that_has_begun_is_read_to_its_end(
         rest.set()
         await task
     assert slots.begun.get_nowait() == "a"
+
+
+async def test_an_answer_that_comes_slowly_is_not_cut_by_the_limit_of_polls(
+    platform: OddPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "POLL_LIMIT_SECONDS", 0.05)
+    slowly, rest = answer_in_two_parts()
+    slots = Slots(1)
+    async with taking(slots):
+        platform.takes.put_nowait(slowly)
+        asyncio.get_running_loop().call_later(0.2, rest.set)
+        assert await slots.begun.get() == "a"
+
+
+async def test_a_platform_that_is_silent_for_long_is_asked_again(
+    platform: OddPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takes_module, "LIMITS", aiohttp.ClientTimeout(sock_read=0.05))
+    async with taking(Slots(1)):
+        await polled(platform, 3)

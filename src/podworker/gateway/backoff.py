@@ -23,9 +23,14 @@ POLL_LIMIT_SECONDS = 90.0
 
 
 class Backoff:
-    """Asks the platform again and again, perhaps several times at once. What it counts is of one kind of poll."""
+    """Asks the platform again and again, perhaps several times at once. What it counts is of one kind of poll.
 
-    def __init__(self) -> None:
+    Args:
+        limit: Seconds that each poll may take; None where it has a limit of its own.
+    """
+
+    def __init__(self, limit: float | None = POLL_LIMIT_SECONDS) -> None:
+        self._limit = limit
         self._pause = 0.0
 
     async def poll(self, ask: Callable[[], Awaitable[T]]) -> T | None:
@@ -34,7 +39,7 @@ class Backoff:
         try:
             # Not wait_for: in Python 3.11 it forgets a cancellation that comes together with the answer or an error, as
             # it does when the platform vanishes, and whoever cancelled waits for ever.
-            async with asyncio.timeout(POLL_LIMIT_SECONDS):
+            async with asyncio.timeout(self._limit):
                 answer = await ask()
         except TooManyRequests:
             await _jittered(RATE_LIMIT_SECONDS)

@@ -97,8 +97,10 @@ def parse_job(raw: Mapping[str, Any], control: JobControl | None = None) -> Job:
 
     Raises:
         InvalidInput: It holds what no JSON document or text can: NaN, an infinity, or half a surrogate pair; or it is
-            nested too deeply to be read.
+            nested too deeply to be read, or its input says itself why it cannot be read (`gateway.take_answer`).
     """
+    if isinstance(raw.get("input"), InvalidInput):
+        raise raw["input"]
     job = Job(id=str(raw["id"]), input=raw.get("input"), raw=raw, control=control or JobControl())
     try:
         _require_json(job.input)

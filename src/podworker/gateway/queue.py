@@ -21,6 +21,7 @@ from podworker.gateway.door import Door, ended_too_late
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
+from podworker.gateway.take_answer import TakeAnswer
 from podworker.gateway.takes import Takes
 from podworker.monitoring import traceparent
 from podworker.monitoring.job_record import JobRecord, recording
@@ -53,7 +54,7 @@ class QueueDoor(Door):
 
     async def serve(self) -> None:
         """See Door."""
-        async with AsyncClientSession() as session:
+        async with AsyncClientSession(response_class=TakeAnswer) as session:
             self._health.slots(0, self._handler.concurrency)
             self._health.ready()
             self._takes = Takes(session, wanted=self._free_slots, begin=lambda raw: self._begin(session, raw))

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, ClientTimeout
 from runpod.http_client import ClientSession
 from runpod.serverless.modules.rp_job import get_job
 
-from podworker.gateway.backoff import Backoff
+from podworker.gateway.backoff import POLL_LIMIT_SECONDS, Backoff
 
 LAST_ANSWER_SECONDS = 0.05
 """For an answer that has reached this machine already when the door closes: it may hold a job."""
@@ -22,6 +22,9 @@ HEAD_START_SECONDS = 0.005
 """How long what is less urgent than the next job waits for it, where the platform has answered as quickly before."""
 TURNS_OF_A_TAKE = 2
 """Of the event loop, from `ask_soon` until the request is written."""
+LIMITS = ClientTimeout(total=600.0, connect=POLL_LIMIT_SECONDS, sock_read=POLL_LIMIT_SECONDS)
+"""It is the silence of the platform that has the limit of a poll: an answer that still comes holds a job, which is this
+worker's. The total is that of the SDK's session (runpod.http_client)."""
 
 
 class _Take:
@@ -40,7 +43,7 @@ class _Take:
     @asynccontextmanager
     async def get(self, url: str) -> AsyncIterator[ClientResponse]:
         """Ask; what `get_job` calls."""
-        async with self._session.get(url) as response:
+        async with self._session.get(url, timeout=LIMITS) as response:
             self.answering = True
             try:
                 yield response
@@ -61,7 +64,7 @@ class Takes:
         self._session = session
         self._wanted = wanted
         self._begin = begin
-        self._backoff = Backoff()
+        self._backoff = Backoff(limit=None)
         self._under_way: dict[asyncio.Task[None], _Take] = {}
         self._group = asyncio.TaskGroup()
         self._asking: asyncio.Handle | None = None
