@@ -3,12 +3,13 @@
 # ruff: noqa: A002, A006 - handlers have a parameter `input`
 import dataclasses
 import functools
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from podworker.errors import InvalidInput
@@ -173,6 +174,23 @@ async def test_wrong_inputs_are_refused(
     with pytest.raises(InvalidInput) as caught:
         await run(function, job_of(job_input))
     assert (caught.value.param, caught.value.message) == (param, message)
+
+
+async def test_the_input_of_a_plain_function_is_checked_in_its_thread() -> None:
+    checked: list[threading.Thread] = []
+
+    def noted(value: str) -> str:
+        checked.append(threading.current_thread())
+        return value
+
+    class Noted(BaseModel):
+        text: Annotated[str, AfterValidator(noted)]
+
+    def handle(input: Noted) -> object:
+        return input.text, threading.current_thread()
+
+    assert await run(handle, job_of({"text": "a"})) == ("a", checked[0])
+    assert checked[0] is not threading.main_thread()
 
 
 def test_the_schema_of_the_input() -> None:

@@ -1,6 +1,7 @@
 import json
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import pytest
 from pydantic import (
@@ -9,9 +10,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Json,
+    RootModel,
     TypeAdapter,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from podworker.errors import InvalidInput
@@ -26,14 +30,14 @@ class Point(BaseModel):
 class Picture(BaseModel):
     model_config = ConfigDict(strict=True)
 
-    title: Annotated[str, Field(min_length=1)] = "untitled"
+    title: Annotated[str, Field(min_length=1, max_length=9)] = "untitled"
     width: Annotated[int, Field(ge=1, le=4096)] = 1
     scale: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     tags: Annotated[list[str], Field(min_length=1)] = Field(default=["none"])
     public: bool = False
     mode: Literal["grey", "colour"] = "grey"
     path: list[Point] = []
-    names: dict[str, int] = {}
+    names: Annotated[dict[str, int], Field(max_length=2)] = {}
     text: str | list[str] | None = None
     weight: int | float | None = None
     area: str | list[Point] | None = None
@@ -42,7 +46,9 @@ class Picture(BaseModel):
     @classmethod
     def has_no_tabs(cls, title: str) -> str:
         if "\t" in title:
-            raise ValueError("text without tabs")
+            raise ValueError("a title has no tabs.")
+        if title == "untitled!":
+            raise AssertionError("it has a title")
         return title
 
 
@@ -58,7 +64,9 @@ def refused(value: object) -> InvalidInput:
         # one fault
         ({"title": 5}, "input.title", "got 5, allowed is text."),
         ({"title": ""}, "input.title", 'got "", allowed is text that is not empty.'),
-        ({"title": "a\tb"}, "input.title", r'got "a\tb", allowed is text without tabs.'),
+        ({"title": "abcdefghij"}, "input.title", 'got "abcdefghij", allowed is text of at most 9 characters.'),
+        ({"title": "a\tb"}, "input.title", r'got "a\tb": a title has no tabs.'),
+        ({"title": "untitled!"}, "input.title", 'got "untitled!": it has a title.'),
         ({"width": 0}, "input.width", "got 0, allowed is at least 1."),
         ({"width": 5000}, "input.width", "got 5000, allowed is at most 4096."),
         ({"width": "1"}, "input.width", 'got "1", allowed is a whole number.'),
@@ -72,6 +80,11 @@ def refused(value: object) -> InvalidInput:
         ({"public": "yes"}, "input.public", 'got "yes", allowed is true or false.'),
         ({"mode": "red"}, "input.mode", "got \"red\", allowed is 'grey' or 'colour'."),
         ({"names": [1]}, "input.names", "got [1], allowed is an object."),
+        (
+            {"names": {"a": 1, "b": 2, "c": 3}},
+            "input.names",
+            'got {"a": 1, "b": 2, "c": 3}, allowed is an object of at most 2 fields.',
+        ),
         ([], "input", "got [], allowed is an object."),
         # inside lists and objects
         ({"tags": ["a", 1]}, "input.tags.1", "got 1, allowed is text."),
@@ -114,6 +127,7 @@ class Awkward(BaseModel):
     scores: dict[int, float] = {}
     pair: tuple[int, Annotated[str, AfterValidator(lambda text: text)] | list[int]] | None = None
     named: Annotated[int | None, Field(alias="the-number")] = None
+    id: UUID | None = None
 
 
 @pytest.mark.parametrize(
@@ -133,6 +147,7 @@ class Awkward(BaseModel):
         ({"scores": {"x": 1}}, 'input.scores.x: got "x", allowed is a whole number.'),
         ({"pair": [1, [1, "x"]]}, 'input.pair.1.1: got "x", allowed is a whole number.'),
         ({"the-number": "x"}, 'input.the-number: got "x", allowed is a whole number.'),
+        ({"id": 1}, "input.id: got 1: UUID input should be a string, bytes or UUID object."),
         ({"extra": 1}, "input.extra: is not known here; leave it out."),
     ],
 )
@@ -151,6 +166,54 @@ def test_a_value_that_a_validator_changed() -> None:
         Changed.model_validate({"folders": ["/a"]})
     error = invalid_input(caught.value, {"folders": ["/a"]}, prefix="input")
     assert error.message == 'input.folders.0: got "/a", allowed is a whole number.'
+
+
+def test_a_validator_of_the_whole_and_one_of_a_union() -> None:
+    class Range(BaseModel):
+        least: int = 0
+        most: int = 0
+
+        @model_validator(mode="after")
+        def is_one(self) -> "Range":
+            if self.least > self.most:
+                raise ValueError("least is more than most")
+            return self
+
+    kinds: list[tuple[Any, str]] = [(Range, ""), (int | Range, ", allowed is a whole number")]
+    for kind, words in kinds:
+        with pytest.raises(ValidationError) as caught:
+            TypeAdapter(kind).validate_json('{"least": 1}')
+        error = invalid_input(caught.value, {"least": 1}, prefix="input")
+        assert error.message == f'input: got {{"least": 1}}{words}: least is more than most.'
+
+
+class Tree(RootModel[dict[int, "Tree"]]):
+    """A type that contains itself."""
+
+
+def test_a_wrong_key_far_down_is_found_at_once() -> None:
+    value: dict[str, Any] = {"x": {}}
+    for _ in range(60):  # each level doubles the ways in which the location could be read
+        value = {"1": value}
+    with pytest.raises(ValidationError) as caught:
+        Tree.model_validate_json(json.dumps(value))
+    assert invalid_input(caught.value, value, prefix="input").param == f"input{'.1' * 60}.x"
+
+
+def test_what_is_too_deep_for_pydantic() -> None:
+    value: list[Any] = []
+    for _ in range(300):
+        value = [value]
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(list[Any]).validate_json(json.dumps(value))
+    error = invalid_input(caught.value, value, prefix="input")
+    assert error.message == "input: is nested too deeply; send it with fewer levels."
+
+
+def test_text_that_is_no_json_where_json_is_wanted() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Json[Any]).validate_json('"nope"')
+    assert 'got "nope": Invalid JSON' in invalid_input(caught.value, "nope", prefix="input").message
 
 
 @pytest.mark.parametrize("kind", [Inner, list[Inner], int | list[int]])

@@ -66,13 +66,12 @@ class FunctionHandler(Handler):
 
     async def run(self, job: Job) -> Any | Stream:  # noqa: ANN401 - see Handler
         """Call the function; a generator that it returns becomes a stream."""
-        arguments, named = self._arguments(job)
         hear_sdk(job)
         if self._is_async:
-            answer = self._function(*arguments, **named)
+            answer = self._call(job)
         else:
             async with self._threads.lend() as thread:
-                answer = await thread.call(self._function, *arguments, **named)
+                answer = await thread.call(self._call, job)
         if inspect.isawaitable(answer):
             answer = await answer
         if inspect.isasyncgen(answer):
@@ -93,16 +92,17 @@ class FunctionHandler(Handler):
         """Let go of the threads. A function that still runs in one ends with the process."""
         self._threads.close()
 
-    def _arguments(self, job: Job) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _call(self, job: Job) -> Any:  # noqa: ANN401 - see Handler
+        """Check the input and call the function with it: in its thread, for validators may be slow, too."""
         signature = self._signature
         if signature.classic:
-            return (dict(job.raw),), {}
+            return self._function(dict(job.raw))
         named: dict[str, Any] = {}
         if signature.input_parameter is not None:
             named[signature.input_parameter] = self._checked(job.input)
         if signature.job_parameter is not None:
             named[signature.job_parameter] = job
-        return (), named
+        return self._function(**named)
 
     def _checked(self, job_input: Any) -> Any:  # noqa: ANN401 - any JSON value
         """The input as its annotation wants it.

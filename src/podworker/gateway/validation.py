@@ -1,7 +1,8 @@
 """From pydantic's errors to one sentence for each field."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,15 +18,12 @@ Path = tuple[int | str, ...]
 """The steps to a field of an input: names and positions."""
 
 _ALLOWED: Mapping[str, str] = {
+    "allowed": "{allowed}",
     "string_type": "text",
-    "string_too_short": "text of at least {min_length} characters",
-    "string_too_long": "text of at most {max_length} characters",
     "string_pattern_mismatch": "text that matches {pattern}",
     "list_type": "a list",
     "tuple_type": "a list",
     "set_type": "a list",
-    "too_short": "a list of at least {min_length} items",
-    "too_long": "a list of at most {max_length} items",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "int_parsing": "a whole number",
@@ -47,6 +45,13 @@ _ALLOWED: Mapping[str, str] = {
     "none_required": "null",
 }
 """What is allowed, by pydantic's type of the error, with the names of its context. Others keep pydantic's words."""
+_TOO_SHORT_OR_LONG = frozenset({"string_too_short", "string_too_long", "too_short", "too_long"})
+_EXPECTATION = "Input should be "
+"""Before what is allowed, in pydantic's words."""
+_REASONS = ("Value error, ", "Assertion failed, ")
+"""Before the words of a validator of the user's own."""
+PLACES = 8
+"""Places that one step of a location may mean; only in an input made for it are there more."""
 
 
 def invalid_input(error: ValidationError, given: Any, *, prefix: str) -> InvalidInput:  # noqa: ANN401 - any JSON value
@@ -64,8 +69,12 @@ def faults(error: ValidationError, given: Any) -> dict[Path, str]:  # noqa: ANN4
     """What is wrong with each field, by its path in what was validated."""
     if (count := error.error_count()) > DESCRIBED_FAULTS:
         return {(): f"{count} values are wrong. Check the form of the request"}
+    found = error.errors(include_url=False)
+    if found[0]["type"] == "json_invalid" and not found[0]["loc"] and found[0]["input"] != given:
+        # The text that was made of it for pydantic, whose reader takes fewer levels than Python's.
+        return {(): "is nested too deeply; send it with fewer levels"}
     details: dict[Path, list[Mapping[str, Any]]] = {}
-    for detail in error.errors(include_url=False):
+    for detail in found:
         details.setdefault(_path(given, detail), []).append(detail)
     # A fault inside a field says more than that the field is of none of its other types.
     outer = {path[:length] for path in details for length in range(len(path))}
@@ -87,23 +96,25 @@ def _path(given: Any, detail: Mapping[str, Any]) -> Path:  # noqa: ANN401
     """
     location = detail["loc"]
     location, missing = (location[:-1], location[-1:]) if detail["type"] == "missing" else (location, ())
-    found = next((path for path, end in _walks(given, location) if end == detail["input"]), None)
+    places = _places(given, location)
+    found = next((path for path, value in places.items() if value == detail["input"]), None)
     if found is None:  # a key is at fault, or a validator of the user's own changed the value
-        found = max((path for path, _ in _walks(given, location)), key=len, default=())
+        found = max(places, key=len)
     return (*found, *missing)
 
 
-def _walks(value: Any, steps: Sequence[int | str]) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401
-    """All ways to follow a location through a value, with their ends; those that follow more steps come first."""
-    if not steps:
-        yield (), value
-        return
-    step, rest = steps[0], steps[1:]
-    known: Any = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    if step in known:
-        yield from (((step, *path), end) for path, end in _walks(value[step], rest))
-    if isinstance(step, str):
-        yield from _walks(value, rest)
+def _places(value: Any, location: Sequence[int | str]) -> dict[Path, Any]:  # noqa: ANN401
+    """The places in a value that a location may mean; those come first where fewer steps are names of types."""
+    places: dict[Path, Any] = {(): value}
+    for step in location:
+        found: dict[Path, Any] = {}
+        for path, inside in places.items():
+            if step in (inside if isinstance(inside, dict) else range(len(inside)) if isinstance(inside, list) else ()):
+                found.setdefault((*path, step), inside[step])
+            if isinstance(step, str):
+                found.setdefault(path, inside)
+        places = dict(islice(found.items(), PLACES))
+    return places or {(): value}
 
 
 def _fault(details: Sequence[Mapping[str, Any]]) -> str:
@@ -115,17 +126,44 @@ def _fault(details: Sequence[Mapping[str, Any]]) -> str:
             return str(details[0]["msg"])
         case "extra_forbidden" | "unexpected_keyword_argument":
             return "is not known here; leave it out"
-    allowed = dict.fromkeys(_allowed(detail) for detail in details)
-    return f"got {shown(details[0]['input'])}, allowed is {' or '.join(allowed)}"
+    allowed = list(dict.fromkeys(phrase for detail in details if (phrase := _allowed(detail))))
+    reasons = list(dict.fromkeys(_reason(detail) for detail in details if _allowed(detail) is None))
+    fault = f"got {shown(details[0]['input'])}"
+    if allowed:
+        fault += f", allowed is {' or '.join(allowed)}"
+    return f"{fault}: {', or: '.join(reasons)}" if reasons else fault
 
 
-def _allowed(detail: Mapping[str, Any]) -> str:
-    if detail.get("ctx", {}).get("min_length") == 1:
-        return "text that is not empty" if detail["type"] == "string_too_short" else "a list that is not empty"
-    words = _ALLOWED.get(detail["type"])
-    if words is None:
-        return str(detail["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    return words.format(**detail.get("ctx", {}))
+def _allowed(detail: Mapping[str, Any]) -> str | None:
+    """What is allowed, as a phrase; None where only a reason is known for which this value is not."""
+    context = detail.get("ctx", {})
+    if detail["type"] in _TOO_SHORT_OR_LONG:
+        return _allowed_length(detail["input"], context.get("min_length"), context.get("max_length"))
+    if (words := _ALLOWED.get(detail["type"])) is not None:
+        return words.format(**context)
+    message = str(detail["msg"])
+    return message.removeprefix(_EXPECTATION) if message.startswith(_EXPECTATION) else None
+
+
+def _allowed_length(value: Any, least: int | None, most: int | None) -> str:  # noqa: ANN401 - any JSON value
+    match value:
+        case str():
+            whole, parts = "text", "characters"
+        case dict():
+            whole, parts = "an object", "fields"
+        case _:
+            whole, parts = "a list", "items"
+    if least == 1:
+        return f"{whole} that is not empty"
+    return f"{whole} of at least {least} {parts}" if most is None else f"{whole} of at most {most} {parts}"
+
+
+def _reason(detail: Mapping[str, Any]) -> str:
+    """Why a value is wrong, in the words of pydantic or of a validator of the user's own."""
+    message = str(detail["msg"])
+    for prefix in _REASONS:
+        message = message.removeprefix(prefix)
+    return message.removesuffix(".")
 
 
 def shown(value: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -30,7 +30,7 @@ class Kind(ABC):
         """The value, for pydantic."""
         limits = limits_of(info)
         if not self.allows(value, limits):
-            raise ValueError(self.allowed(limits))
+            raise PydanticCustomError("allowed", "{allowed}", {"allowed": self.allowed(limits)})
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
