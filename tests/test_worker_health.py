@@ -73,7 +73,9 @@ async def until(subject: Worker, sockets: Path, state: str) -> tuple[int, dict[s
 async def command(sockets: Path) -> str:
     """What `podworker health` prints: a line for this worker, and for others of this user on this machine."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "podworker", "health", stdout=PIPE, env={"XDG_RUNTIME_DIR": str(sockets)}
+        *(sys.executable, "-m", "podworker", "health", "--timeout", str(SECONDS)),
+        stdout=PIPE,
+        env={"XDG_RUNTIME_DIR": str(sockets)},
     )
     output, _ = await process.communicate()
     return output.decode()

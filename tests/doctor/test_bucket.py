@@ -1,12 +1,11 @@
 """What a real S3 API answers: tests/gateway/test_bucket.py."""
 
-import socket
-
 import pytest
 
 from podworker.configuration import load_settings
 from podworker.doctor.bucket import bucket
 from podworker.doctor.check import Facts, Finding, Verdict
+from tests.reserved_port import reserved_port
 
 KEY = {"bucket_access_key_id": "key", "bucket_secret_access_key": "hunter2"}
 
@@ -29,8 +28,7 @@ def test_a_part_of_it(given: dict[str, str]) -> None:
 
 
 def test_one_that_does_not_answer() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        number = door.getsockname()[1]
-    finding = examined(bucket_endpoint_url=f"http://127.0.0.1:{number}", bucket_name="results", **KEY)
+    with reserved_port() as number:
+        finding = examined(bucket_endpoint_url=f"http://127.0.0.1:{number}", bucket_name="results", **KEY)
     assert finding.verdict is Verdict.PROBLEM
     assert "results at 127.0.0.1 refuses: ClientConnectorError" in finding.found

@@ -1,5 +1,5 @@
 import asyncio
-import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,15 +10,17 @@ from podworker.doctor.hub import hub as check
 from podworker.errors import ModelAccessDenied
 from tests.gguf_files.tiny import llama
 from tests.hub_server import TOKEN, HubServer, Kind
+from tests.reserved_port import reserved_port
 
 
 async def examined(endpoint: str, **given: object) -> Finding:
     return await asyncio.to_thread(check, Facts(settings=load_settings(hf_endpoint=endpoint, **given)), 60)
 
 
-def closed_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        return f"http://127.0.0.1:{door.getsockname()[1]}"
+@pytest.fixture
+def closed_port() -> Iterator[str]:
+    with reserved_port() as number:
+        yield f"http://127.0.0.1:{number}"
 
 
 async def test_a_hub_that_answers(hub: HubServer) -> None:
@@ -45,13 +47,13 @@ async def test_a_token_that_runpod_did_not_fill_in(hub: HubServer) -> None:
         await examined(hub.url, hf_token="{{ RUNPOD_SECRET_hf }}")
 
 
-async def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
-    finding = await examined(closed_port(), model="org/model")
+async def test_a_hub_that_cannot_be_reached(tmp_path: Path, closed_port: str) -> None:
+    finding = await examined(closed_port, model="org/model")
     assert finding.verdict is Verdict.PROBLEM
     assert "cannot be reached (ConnectError)" in finding.found
-    beside = await examined(closed_port(), model=str(llama().write(tmp_path / "model.gguf")), lora="org/adapter:0.5")
+    beside = await examined(closed_port, model=str(llama().write(tmp_path / "model.gguf")), lora="org/adapter:0.5")
     assert beside.verdict is Verdict.PROBLEM
-    not_needed = await examined(closed_port(), model=str(tmp_path / "model.gguf"))
+    not_needed = await examined(closed_port, model=str(tmp_path / "model.gguf"))
     assert not_needed.verdict is Verdict.OK
     assert "nothing that is set has to be fetched" in not_needed.found
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from tests.emulator.conftest import StartEmulator
 from tests.emulator.remote_worker import RemoteWorker
 from tests.emulator.waiting import until
+from tests.reserved_port import reserved_port
 
 
 class Receiver:
@@ -84,7 +85,6 @@ async def test_gives_up_after_three_tries(
 async def test_a_server_that_is_not_there_harms_nobody(
     start_emulator: StartEmulator, session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Receiver(200).listening() as receiver:
-        pass
-    await finished_job(start_emulator, session, receiver.url, output=1)
-    await until(lambda: "try 3 of 3" in caplog.text)
+    with reserved_port() as port:
+        await finished_job(start_emulator, session, f"http://127.0.0.1:{port}/hook", output=1)
+        await until(lambda: "try 3 of 3" in caplog.text)

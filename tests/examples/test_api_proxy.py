@@ -15,6 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from podworker.errors import WorkerError
 from podworker.testing import endpoint
 from tests.examples.example import EXAMPLES, handler_module, inputs
+from tests.reserved_port import reserved_port
 
 HERE = "127.0.0.1"
 
@@ -152,12 +153,10 @@ async def test_a_broken_connection_is_tried_again(server: Server) -> None:
 
 
 async def test_nobody_there(server: Server, example: ModuleType) -> None:
-    with socket.socket() as unused:
-        unused.bind((HERE, 0))
-        port = unused.getsockname()[1]
-    proxy = example.Proxy(frozenset({f"api.test:{port}"}), server.proxy().resolver, first_wait=0.001)
-    with pytest.raises(WorkerError, match="cannot be reached") as failed:
-        await proxy.handle(example.Input(url=f"http://api.test:{port}/"))
+    with reserved_port() as port:
+        proxy = example.Proxy(frozenset({f"api.test:{port}"}), server.proxy().resolver, first_wait=0.001)
+        with pytest.raises(WorkerError, match="cannot be reached") as failed:
+            await proxy.handle(example.Input(url=f"http://api.test:{port}/"))
     assert (failed.value.status, failed.value.retryable) == (502, True)
 
 

@@ -18,6 +18,7 @@ from podworker.monitoring import job_record
 from podworker.monitoring.health import Health
 from podworker.monitoring.job_line import log_job
 from tests.gateway.open_door import SECONDS, SSE, Gate, open_door
+from tests.reserved_port import reserved_port
 
 KEYS = "first-key, second-key"
 
@@ -87,14 +88,13 @@ async def test_a_failed_worker_is_unhealthy() -> None:
 
 
 async def test_a_port_of_its_own_for_health_checks() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    async with open_door(echo, port_health=port) as subject:
-        assert (await subject.get("/ping"))[0] == 200
-        assert subject.door.port != port
-        subject_health = subject.url.replace(str(subject.door.port), str(port))
-        async with subject._session.get(f"{subject_health}/ping") as answer:
-            assert answer.status == 200
+    with reserved_port() as port:
+        async with open_door(echo, port_health=port) as subject:
+            assert (await subject.get("/ping"))[0] == 200
+            assert subject.door.port != port
+            subject_health = subject.url.replace(str(subject.door.port), str(port))
+            async with subject._session.get(f"{subject_health}/ping") as answer:
+                assert answer.status == 200
 
 
 async def test_jobs_that_outlast_the_drain_time_fail_clearly() -> None:
@@ -102,9 +102,12 @@ async def test_jobs_that_outlast_the_drain_time_fail_clearly() -> None:
     async with open_door(gate, concurrency=2, drain_seconds=0.05) as subject:
         whole = asyncio.create_task(subject.post("/runsync", {"input": 1}))
         events = asyncio.create_task(subject.post("/runsync", {"input": 2}, headers=SSE))
+        for _ in range(2):
+            await gate.running.get()
         waiting = asyncio.create_task(subject.post("/runsync", {"input": 3}))
-        await gate.running.get()
-        await gate.running.get()
+        async with asyncio.timeout(SECONDS):
+            while (await subject.get("/health"))[1]["jobs"]["inQueue"] != 1:  # noqa: ASYNC110 - only HTTP can tell
+                await asyncio.sleep(0.01)
         subject.door.close()
         for answer in await asyncio.gather(whole, waiting):
             assert json.loads(answer[1]["error"])["code"] == "worker_stopping"

@@ -17,7 +17,7 @@ RUNPOD_CLIENT = """
 import runpod
 runpod.api_key = "any"
 endpoint = runpod.Endpoint("mine")
-assert endpoint.run_sync({"input": {"text": "hello"}}, timeout=30) == "HELLO"
+assert endpoint.run_sync({"input": {"text": "hello"}}, timeout=60) == "HELLO"
 job = endpoint.run({"input": {"count": 3}})
 assert list(job.stream()) == [0, 1, 2]
 assert job.status() == "COMPLETED" and job.output() == [0, 1, 2]

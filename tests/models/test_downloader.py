@@ -73,7 +73,7 @@ async def test_a_stalled_connection_is_replaced(hub: HubServer, content: bytes, 
     hub.fail(Kind.STALL, after=50_000, times=2)
     await fetch(file, tmp_path / "part", TransferOptions(connections=4, idle_timeout=1, first_delay=0.01))
     assert (tmp_path / "part").read_bytes() == content
-    assert hub.sent == len(content)
+    assert hub.sent < len(content) + 4 * 131_072  # on a slow machine others are taken for stalled, too
 
 
 async def test_addresses_that_expire_are_renewed(hub: HubServer, content: bytes, tmp_path: Path) -> None:
@@ -129,8 +129,9 @@ async def test_an_attempt_that_was_stopped_is_gone_on_with(hub: HubServer, conte
     hub.transmission.hold_at(3_000_000)
     arrived: list[Progress] = []
     running = asyncio.create_task(download(file, tmp_path / "part", on_progress=arrived.append, options=QUICK))
-    async with asyncio.timeout(30):
-        while not (arrived and arrived[-1].done > 2_500_000):  # noqa: ASYNC110 - progress is told by a call
+    in_hand = 4 * 131_072  # what each connection gathers before it is written
+    async with asyncio.timeout(60):
+        while hub.sent < 3_000_000 or not arrived or arrived[-1].done < hub.sent - in_hand:  # noqa: ASYNC110 - a call tells
             await asyncio.sleep(0.01)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -139,7 +140,7 @@ async def test_an_attempt_that_was_stopped_is_gone_on_with(hub: HubServer, conte
     seen = await fetch(file, tmp_path / "part")
     assert (tmp_path / "part").read_bytes() == content
     assert seen[0].done > 2_000_000
-    assert hub.sent < len(content) + 4 * 131_072  # what each connection had in its hands
+    assert hub.sent <= len(content) + in_hand
 
 
 async def test_a_finished_file_is_not_fetched_again(hub: HubServer, content: bytes, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import podworker
+from podworker.monitoring import telemetry
 
 KNOWN = (
     *("API_KEYS", "HF_TOKEN", "BUCKET_SECRET_ACCESS_KEY", "RUNPOD_SECRET_SOAK", "DATABASE_PASSWORD", "PRIVATE_KEY"),
@@ -124,4 +125,5 @@ class Handler(podworker.Handler):
 
 
 if __name__ == "__main__":
+    telemetry.END_SECONDS = 60  # for slow machines
     podworker.serve(Handler())
