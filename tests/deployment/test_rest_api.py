@@ -138,6 +138,14 @@ async def test_nobody_answers(runpod: RunpodApi) -> None:
             await api.volume("vol")
 
 
+async def test_through_a_proxy(runpod: RunpodApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no such host: only the proxy can reach it."""
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", runpod.url.removesuffix("/v2"))
+    async with RestApi("http://api.example.invalid/v2", KEY) as api:
+        assert await api.gpus()
+
+
 async def test_no_api_at_all() -> None:
     async def hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -11,6 +11,7 @@ import aiohttp
 import click
 
 from podworker.cli import interruptible_runner
+from podworker.cli.api_key import api_key
 from podworker.configuration import load_settings
 
 LOCAL = "http://127.0.0.1:8000/v2/local"
@@ -46,7 +47,7 @@ def command(prompt: str | None, source: str | None, endpoint: str | None, url: s
     if endpoint and url:
         raise click.UsageError("Give either --endpoint or --url.")
     settings = load_settings()
-    key = settings.runpod_api_key.get_secret_value() if settings.runpod_api_key else None
+    key = api_key(settings)
     base = f"{settings.runpod_endpoint_base_url}/{endpoint}" if endpoint else (url or LOCAL)
     if endpoint and not key:
         raise click.UsageError("RunPod needs a key: set RUNPOD_API_KEY.")

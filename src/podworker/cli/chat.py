@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from podworker.cli.api_key import api_key
 from podworker.cli.chat_models import ChatModel, LocalModel, RemoteModel
 from podworker.cli.chat_session import COMMANDS, Session
 from podworker.cli.conversation import Conversation
@@ -84,8 +85,7 @@ def _local(chosen: dict[str, str]) -> LocalModel:
 
 
 def _endpoint(url: str, model: str | None) -> RemoteModel:
-    key = load_settings().runpod_api_key
-    return RemoteModel(url, key=key.get_secret_value() if key else None, model=model)
+    return RemoteModel(url, key=api_key(load_settings()), model=model)
 
 
 def _log_to_terminal() -> None:

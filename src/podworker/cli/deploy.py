@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from podworker.cli.api_key import api_key
 from podworker.cli.options import chosen_settings, setting_options
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def command(
       podworker deploy api --set deploy_type=load_balancer --secret API_KEYS=api_keys
     """
     from podworker.cli import interruptible_runner  # noqa: PLC0415
+    from podworker.configuration import load_settings  # noqa: PLC0415
 
     if show_presets:
         from podworker.deployment.presets import table  # noqa: PLC0415
@@ -64,45 +66,47 @@ def command(
         click.echo(table(), nl=False)
         return
     given = chosen_settings(model, settings)
-    loaded, deployer = _prepared(
-        {**given, "deploy_name": name} if name else given,
-        _pairs(variables, "--env"),
-        _pairs(secrets, "--secret"),
-        plain_secrets=allow_plain_secrets,
-    )
-    if apply and loaded.runpod_api_key is None:
+    loaded = load_settings(**({**given, "deploy_name": name} if name else given))
+    key = api_key(loaded)
+    if apply and key is None:
         raise click.UsageError("--apply needs your RunPod API key: set RUNPOD_API_KEY.")
-    deployment = interruptible_runner.run(_deploy(loaded, deployer, apply=apply))
+    others, named = _pairs(variables, "--env"), _pairs(secrets, "--secret")
+    deployer = _deployer(loaded, others, named, plain_secrets=allow_plain_secrets)
+    deployment = interruptible_runner.run(_deploy(loaded, deployer, key, apply=apply))
     if as_json:
         click.echo(json.dumps(_facts(deployment), indent=2))
     else:
-        _draw(deployment, asked=loaded.runpod_api_key is not None)
+        _draw(deployment, asked=key is not None)
 
 
-def _prepared(
-    given: dict[str, str], variables: dict[str, str], secrets: dict[str, str], *, plain_secrets: bool
-) -> "tuple[Settings, Deployer]":
-    from podworker.configuration import load_settings  # noqa: PLC0415
+def _deployer(
+    settings: "Settings", variables: dict[str, str], secrets: dict[str, str], *, plain_secrets: bool
+) -> "Deployer":
     from podworker.deployment.deployer import Deployer  # noqa: PLC0415
     from podworker.deployment.environment import endpoint_environment  # noqa: PLC0415
 
-    loaded = load_settings(**given)
-    environment = endpoint_environment(loaded, secrets=secrets, others=variables, plain_secrets=plain_secrets)
-    return loaded, Deployer(loaded, environment, _tell)
+    environment = endpoint_environment(settings, secrets=secrets, others=variables, plain_secrets=plain_secrets)
+    return Deployer(settings, environment, _tell)
 
 
 def _tell(sentence: str) -> None:
     click.echo(sentence, err=True)  # standard output is for the answer
 
 
-async def _deploy(settings: "Settings", deployer: "Deployer", *, apply: bool) -> "Deployment":
-    if settings.runpod_api_key is None:
+async def _deploy(settings: "Settings", deployer: "Deployer", key: str | None, *, apply: bool) -> "Deployment":
+    if key is None:
         return await deployer.compare(None)
+    import asyncio  # noqa: PLC0415
+
     from podworker.deployment.rest_api import RestApi  # noqa: PLC0415
 
-    async with RestApi(settings.runpod_rest_url, settings.runpod_api_key.get_secret_value()) as api:
+    async with RestApi(settings.runpod_rest_url, key) as api:
         deployment = await deployer.compare(api)
-        return await deployer.apply(api, deployment) if apply else deployment
+        try:
+            return await deployer.apply(api, deployment) if apply else deployment
+        except asyncio.CancelledError:
+            _tell("Interrupted: RunPod may have done it nevertheless. To see what is there, run it without --apply.")
+            raise
 
 
 def _pairs(words: tuple[str, ...], option: str) -> dict[str, str]:

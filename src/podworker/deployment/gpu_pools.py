@@ -72,13 +72,14 @@ def pools_of_catalog(gpus: Iterable[Mapping[str, Any]]) -> tuple[Pool, ...]:
     """
     members: dict[str, list[Mapping[str, Any]]] = {}
     for gpu in gpus:
-        if gpu.get("pool") and gpu.get("manufacturer") == "NVIDIA":
+        if gpu.get("id") and gpu.get("pool") and gpu.get("memory") and gpu.get("manufacturer") == "NVIDIA":
             members.setdefault(gpu["pool"], []).append(gpu)
     pools = [_pool(name, entries) for name, entries in members.items()]
     return tuple(sorted(pools, key=lambda pool: (pool.price is None, pool.price, pool.memory_gb, pool.id)))
 
 
 def _pool(name: str, gpus: list[Mapping[str, Any]]) -> Pool:
-    prices = [gpu["price"]["serverless"] for gpu in gpus if gpu["price"].get("serverless") is not None]
+    given = [(gpu.get("price") or {}).get("serverless") for gpu in gpus]
+    prices = [price for price in given if price is not None]
     ids = tuple(sorted(gpu["id"] for gpu in gpus))
     return Pool(name, min(gpu["memory"] for gpu in gpus), ids, max(prices, default=None))

@@ -11,6 +11,7 @@ import random
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 
@@ -18,6 +19,7 @@ from podworker.configuration.masking import MASK
 from podworker.deployment.environment import holds_secret
 from podworker.errors import DeploymentFailed
 from podworker.models.retry import TEMPORARY, retry_after
+from podworker.models.web_proxy import proxy_for
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class RestApi:
 
     def __init__(self, url: str, key: str, *, first_delay: float = FIRST_DELAY_SECONDS) -> None:
         self._url = url
+        self._proxy = proxy_for(url)
         self._first_delay = first_delay
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {key}", "User-Agent": "podworker"}, timeout=_TIMEOUT
@@ -80,8 +83,7 @@ class RestApi:
 
     async def gpus(self) -> list[dict[str, Any]]:
         """The catalog of GPUs."""
-        found: list[dict[str, Any]] = (await self._ask("GET", "/catalog/gpus"))["gpus"]
-        return found
+        return self._list(await self._ask("GET", "/catalog/gpus"), "gpus")
 
     async def volume(self, volume_id: str) -> dict[str, Any]:
         """A network volume."""
@@ -107,7 +109,7 @@ class RestApi:
         """Create an endpoint. Where an answer is lost, it is looked for before it is asked for again: never two."""
         for attempt in range(ATTEMPTS):
             try:
-                return await self._once("POST", "/serverless", body, f"the endpoint {body['name']}")
+                return self._endpoint(await self._once("POST", "/serverless", body, f"the endpoint {body['name']}"))
             except _Failed as failure:
                 await self._pause(failure, attempt)
                 if failure.done and (there := await self.find(body["name"])):
@@ -116,18 +118,19 @@ class RestApi:
 
     async def update(self, endpoint_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Change an endpoint."""
-        return await self._ask("PATCH", f"/serverless/{endpoint_id}", body, what=f"the endpoint {endpoint_id}")
+        path, what = f"/serverless/{endpoint_id}", f"the endpoint {endpoint_id}"
+        return self._endpoint(await self._ask("PATCH", path, body, what=what))
 
     async def _endpoints(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         cursor = ""
         while True:
             page = await self._ask("GET", f"/serverless?limit={_PAGE}{cursor}")
-            found += page["endpoints"]
+            found += map(self._endpoint, self._list(page, "endpoints"))
             pagination = page.get("pagination") or {}
             if not pagination.get("hasNextPage"):
                 return found
-            cursor = f"&cursor={pagination['nextCursor']}"
+            cursor = f"&cursor={quote(str(pagination.get('nextCursor')), safe='')}"
 
     async def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, what: str | None = None
@@ -140,6 +143,34 @@ class RestApi:
                 await self._pause(failure, attempt)
         raise AssertionError("the last failure is raised by _pause")
 
+    def _json(self, text: str) -> dict[str, Any]:
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise self._strange()
+        return answer
+
+    def _list(self, answer: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+        """What an answer lists under this key."""
+        entries = answer.get(key)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise self._strange()
+        return entries
+
+    def _endpoint(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """An answer that describes an endpoint."""
+        if not isinstance(answer.get("id"), str) or not isinstance(answer.get("name"), str):
+            raise self._strange()
+        return answer
+
+    def _strange(self) -> DeploymentFailed:
+        return DeploymentFailed(
+            f"{self._url} does not answer like RunPod's REST API, version 2. Check RUNPOD_REST_URL; if it is unset or "
+            "RunPod's own, a newer podworker may know the API as it is now."
+        )
+
     async def _pause(self, failure: _Failed, attempt: int) -> None:
         """Wait before the next attempt, with jitter; raise the error if this was the last."""
         if attempt + 1 >= ATTEMPTS or (failure.wait or 0) > LONGEST_DELAY_SECONDS:
@@ -151,10 +182,10 @@ class RestApi:
 
     async def _once(self, method: str, path: str, body: Mapping[str, Any] | None, what: str | None) -> dict[str, Any]:
         try:
-            async with self._session.request(method, f"{self._url}{path}", json=body) as response:
-                text = await response.text()
+            async with self._session.request(method, f"{self._url}{path}", json=body, proxy=self._proxy) as response:
+                text = await response.text(errors="replace")
                 if response.ok:
-                    return _json(text, self._url)
+                    return self._json(text)
                 error = _error(response.status, _without_secrets(text, body), what)
                 if response.status in TEMPORARY:
                     raise _Failed(error, wait=retry_after(response.headers), done=response.status >= 500)
@@ -166,16 +197,6 @@ class RestApi:
                 ),
                 done=True,
             ) from lost
-
-
-def _json(text: str, url: str) -> dict[str, Any]:
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise DeploymentFailed(f"{url} does not answer like RunPod's REST API, version 2. Check RUNPOD_REST_URL.")
-    return answer
 
 
 def _error(status: int, text: str, what: str | None) -> DeploymentFailed:

@@ -12,6 +12,7 @@ from yarl import URL
 from podworker.errors import DownloadFailed, ModelAccessDenied, ModelNotFound, WorkerError
 from podworker.models.remote_file import Address
 from podworker.models.retry import TEMPORARY, Interrupted, retry_after
+from podworker.models.web_proxy import proxy_for
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
@@ -110,7 +111,8 @@ class Origin:
 
     async def _get(self, address: Address, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         url = URL(address.url, encoded=True)  # as it is: a signature covers each character
-        return await self._session.get(url, headers={**headers, **address.headers}, allow_redirects=False)
+        proxy = proxy_for(address.url)
+        return await self._session.get(url, headers={**headers, **address.headers}, allow_redirects=False, proxy=proxy)
 
     async def _check(self, response: aiohttp.ClientResponse, used: Address | None) -> None:
         if response.status in {200, 206}:
