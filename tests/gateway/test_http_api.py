@@ -275,7 +275,8 @@ async def test_health_and_purge() -> None:
 
 
 REFUSALS: list[tuple[str, bytes, str, str | None]] = [
-    ("/run", b"", "not valid JSON", None),
+    ("/run", b"", "The body is empty", None),
+    ("/run", b"{", "not valid JSON", None),
     ("/run", b"[]", "must be a JSON object", None),
     ("/run", b"{}", "input is missing", "input"),
     ("/run", b'{"input": ' + b"[" * 100_000, "nested too deeply", None),

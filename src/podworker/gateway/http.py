@@ -4,6 +4,7 @@ import asyncio
 import errno
 import importlib.resources
 import logging
+import re
 from dataclasses import replace
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from podworker.gateway.handler import Handler
 from podworker.gateway.http_access import require_key
 from podworker.gateway.http_api import HttpApi
 from podworker.gateway.http_bodies import json_response
+from podworker.gateway.http_clients import give_up_stalled, quieten_bad_requests
 from podworker.gateway.http_cors import allow_origins
 from podworker.gateway.http_handler_routes import HandlerRoutes
 from podworker.gateway.http_jobs import HttpJobs
@@ -36,6 +38,7 @@ RUNPOD_PORT, LOCAL_PORT = 80, 8000
 """Where PORT is not set: RunPod's default, and one that needs no rights."""
 KEYLESS_PATHS = frozenset({"/ping", "/health", "/v2/{endpoint}/health", "/docs"})
 """Health checks have no key; the page asks for one itself."""
+_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 
 
 class HttpDoor:
@@ -47,7 +50,7 @@ class HttpDoor:
         worker_health: What health checks are answered from; by default this process's.
 
     Raises:
-        InvalidSettings: `API_KEYS` is set, but holds no key.
+        InvalidSettings: `API_KEYS` is set, but holds no key; or `HEALTH_CHECK_PATH` is no path.
     """
 
     def __init__(self, handler: Handler, settings: Settings, worker_health: Health | None = None) -> None:
@@ -85,6 +88,7 @@ class HttpDoor:
             port = RUNPOD_PORT if on_runpod else LOCAL_PORT
         health = self._settings.port_health
         self._page = await asyncio.to_thread(_page)
+        quieten_bad_requests()
         await self._runner.setup()
         for number in dict.fromkeys([port, port if health is None else health]):
             try:
@@ -114,10 +118,10 @@ class HttpDoor:
         await self._runner.cleanup()
 
     def _app(self, body_bytes: int) -> web.Application:
-        health_path = self._settings.health_check_path
+        health_path = self._health_path()
         check = require_key(self._keys(), KEYLESS_PATHS | {health_path})
         app = web.Application(client_max_size=body_bytes, middlewares=[self._answer_errors, check])
-        app.on_response_prepare.append(request_id.answer_back)
+        app.on_response_prepare.extend([request_id.answer_back, give_up_stalled])
         allow_origins(app, set(_listed(self._settings.cors_origins or "")))
         app.add_routes([web.get(path, self._ping) for path in dict.fromkeys(["/ping", health_path])])
         app.add_routes([web.get("/openapi.json", self._openapi), web.get("/docs", self._docs)])
@@ -125,6 +129,12 @@ class HttpDoor:
         app.add_routes(HttpApi(self._jobs, self._health).routes())
         app.add_routes(self._brought.routes())
         return app
+
+    def _health_path(self) -> str:
+        path = self._settings.health_check_path
+        if not _PATH.fullmatch(path):
+            raise InvalidSettings(f"HEALTH_CHECK_PATH is {path!r}, which is no path. Write one such as /ping.")
+        return path
 
     def _keys(self) -> list[str]:
         if self._settings.api_keys is None:
@@ -151,6 +161,7 @@ class HttpDoor:
     @web.middleware
     async def _answer_errors(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         """Answer errors in the form of the route."""
+        allowed = ""
         try:
             return await handler(request)
         except WorkerError as raised:
@@ -170,7 +181,10 @@ class HttpDoor:
             logger.error("A request failed: its route raised %s", name, extra=told)  # noqa: TRY400
         route = self._brought.find(request)
         body = (route.error_body if route else error_body)(redacted(error))
-        return json_response(body, status=error.status)
+        response = json_response(body, status=error.status)
+        if allowed:
+            response.headers["Allow"] = allowed
+        return response
 
 
 def _listed(text: str) -> list[str]:

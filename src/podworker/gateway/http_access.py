@@ -15,7 +15,7 @@ def require_key(keys: Iterable[str], open_paths: Set[str]) -> Middleware:
 
     Args:
         keys: The keys; without any, everybody is let in.
-        open_paths: Paths for which no key is needed, as they were given to the router.
+        open_paths: Paths that need no key for GET, as they were given to the router.
     """
     # Hashes have one length, so that a comparison takes the same time whatever was sent.
     known = [_digest(key) for key in keys]
@@ -23,7 +23,8 @@ def require_key(keys: Iterable[str], open_paths: Set[str]) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
-        if not known or resource is None or resource.canonical in open_paths:
+        is_open = resource is None or (resource.canonical in open_paths and request.method in ("GET", "HEAD"))
+        if not known or is_open:
             return await handler(request)
         sent = [_digest(key) for key in _sent_keys(request)]
         if not any([hmac.compare_digest(one, other) for one in sent for other in known]):  # noqa: C419 - constant time

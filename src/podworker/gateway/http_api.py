@@ -169,8 +169,12 @@ async def _send_events(request: web.Request, job: HttpJob) -> web.StreamResponse
     """A job's chunks as events, then `done` or `error` with its status."""
     events = EventStream(request)
     while chunks := await job.news():
-        for chunk in chunks:
-            await events.send(event(chunk))
+        for number, chunk in enumerate(chunks):
+            try:
+                await events.send(event(chunk))
+            except BaseException:  # its reader hung up
+                job.put_back(chunks[number:])
+                raise
     status = job.status()
     if job.result is not None and job.result.streamed:
         status.pop("output", None)  # it was in the events

@@ -9,15 +9,16 @@ from pydantic_core import to_json
 
 from podworker.errors import InvalidInput, RequestTooLarge
 
-RETRY_AFTER_SECONDS = {429: "1", 503: "3"}
-"""What clients are told to wait, by HTTP status. OpenAI's and Anthropic's obey."""
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}, 503: {"Retry-After": "3"}}
+"""What clients are told beside an HTTP status. OpenAI's and Anthropic's wait as many seconds as `Retry-After` says."""
 
 
 def json_response(body: Mapping[str, Any] | bytes, *, status: int = 200) -> web.Response:
     """A JSON body, or one that is JSON text already."""
     text = body if isinstance(body, bytes) else to_json(body)
-    headers = {"Retry-After": RETRY_AFTER_SECONDS[status]} if status in RETRY_AFTER_SECONDS else None
-    return web.Response(body=text, status=status, headers=headers, content_type="application/json", charset="utf-8")
+    return web.Response(
+        body=text, status=status, headers=_HEADERS.get(status), content_type="application/json", charset="utf-8"
+    )
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
@@ -30,7 +31,10 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     if (request.content_length or 0) > request.client_max_size:
         raise _too_large(request)
     try:
-        value = json.loads(await request.read())
+        body = await request.read()
+        if not body.strip():
+            raise InvalidInput("The body is empty. Send a JSON object, such as {…}.")
+        value = json.loads(body)
     except web.HTTPRequestEntityTooLarge:
         raise _too_large(request) from None
     except web.RequestPayloadError:
