@@ -9,7 +9,9 @@ from podworker.deployment.gpu_choice import best_fits, fit_on
 from podworker.deployment.gpu_pools import POOLS, pools_of_catalog
 from podworker.deployment.presets import Preset, presets, table
 from podworker.inference.memory import demand_of
+from podworker.models.choice import HubFile, choose
 from podworker.models.metadata import ModelInfo
+from podworker.models.reference import parse_reference
 from tests.deployment.described_models import alone
 from tests.inference import model_shapes
 
@@ -30,6 +32,15 @@ def test_every_preset_fits_comfortably_on_one_gpu(preset: Preset) -> None:
     # The file itself and 1 GB for CUDA are the least that it takes.
     assert all(fit.pool.memory_gb > preset.file_gb + 1 for fit in fits)
     assert f"| {preset.name} |" in table()
+
+
+@pytest.mark.parametrize("file", ["gpt-oss-20b-mxfp4.gguf", "gpt-oss-20b-MXFP4.gguf"])
+def test_every_preset_names_its_quantization(file: str) -> None:
+    """Repositories grow: beside gpt-oss lies a draft head by now, and its file was uploaded again under another name."""
+    references = {preset.name: parse_reference(preset.model) for preset in presets()}
+    assert all(reference.quantization for reference in references.values())
+    files = [HubFile(file, 12_109_566_624, None), HubFile("eagle3-gpt-oss-20b-Q8_0.gguf", 937_560_064, None)]
+    assert choose(references["gpt-oss 20B"], files).name == file
 
 
 def test_dimensions_agree_with_a_header() -> None:
