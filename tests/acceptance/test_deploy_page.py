@@ -22,7 +22,10 @@ SHELL = [line for page in PAGES.values() for block in re.findall(r"^```sh\n(.*?)
          for line in block.splitlines()]  # fmt: skip
 COMMANDS = [line.partition(" #")[0].strip() for line in SHELL if line.startswith("podworker ")]
 DEPLOYMENTS = [command for command in COMMANDS if command.startswith("podworker deploy ")]
-NO_SETTINGS = {"RUNPOD_INIT_TIMEOUT", "ARCHITECTURES", "IN_QUEUE", "TIMED_OUT", "COMPLETED", "MODEL", "ID", "USD"}
+NO_SETTINGS = {
+    *("RUNPOD_INIT_TIMEOUT", "ARCHITECTURES", "IN_QUEUE", "TIMED_OUT", "COMPLETED", "MODEL", "ID", "USD"),
+    *("HTTPS_PROXY", "NO_PROXY"),
+}
 HEADER_IS_NOT_READ = {"DEPLOY_GPUS": "AMPERE_16,ADA_24", "OFFLINE": "true"}
 """No hub is here."""
 
