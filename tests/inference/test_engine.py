@@ -140,6 +140,27 @@ async def test_a_crash_fails_the_running_request_and_is_repaired(tiny: EngineOpt
         assert engine.pid != first.pid
 
 
+async def test_a_crash_whose_end_is_noticed_late_is_known_as_one(tiny: EngineOptions) -> None:
+    begun = asyncio.Event()
+    async with running(tiny) as engine:
+        await engine.loaded()
+
+        async def read() -> None:
+            async with engine.request("POST", "/v1/completions", ENDLESS) as response:
+                while await response.content.readline():
+                    begun.set()
+
+        reading = asyncio.create_task(read())
+        await begun.wait()
+        process = process_of(engine)
+        end_of_its_log = os.open(f"/proc/{process.pid}/fd/2", os.O_WRONLY)  # who waits for it waits for us
+        process.kill()
+        await asyncio.wait([reading], timeout=1.5)
+        os.close(end_of_its_log)
+        with pytest.raises(EngineCrashed, match="crashed or hung"):
+            await reading
+
+
 async def test_the_worker_is_not_ready_while_it_is_started_again(tiny: EngineOptions) -> None:
     worker = health.begin()
     worker.ready()

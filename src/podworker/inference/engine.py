@@ -32,8 +32,9 @@ PROBE_SECONDS = 0.02
 """Between two questions whether the engine is ready; one costs it nothing measurable."""
 READY_WAIT_SECONDS = 120.0
 """How long a request waits for an engine that is being started again."""
-EXIT_NOTICE_SECONDS = 1.0
-"""A crash shows on the connection some milliseconds before the process is reaped."""
+EXIT_NOTICE_SECONDS = 5.0
+"""A crash shows on the connection before the process is reaped: by milliseconds, or by seconds on a busy machine, or
+where gigabytes have to be freed."""
 TERMINATION_SECONDS = 2.0
 """An idle engine ends within 0.04 s of SIGTERM; a stuck one never does, and is killed after this long."""
 
