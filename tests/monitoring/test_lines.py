@@ -31,7 +31,7 @@ class Written(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line = self.json_lines.format(record)
-        assert "\n" not in line
+        assert len(line.splitlines()) == 1
         self.objects.append(json.loads(line))
         self.texts.append(TextLines().format(record)[9:])
 
@@ -159,9 +159,10 @@ def test_with_log_content_all_texts_are_told() -> None:
 
 
 def test_a_text_cannot_pass_for_a_line_or_move_the_cursor() -> None:
-    text = "one\n12:00:00 ERROR forged\r\x1b[2J\ud800 é\u2028"
+    text = "one\n12:00:00 ERROR forged\r\x1b[2J\ud800 é\u2028\u202e"
     record = logging.LogRecord("a", logging.WARNING, __file__, 1, text, (), None)
-    assert [TextLines().format(record)[9:]] == ["WARNING one\n    12:00:00 ERROR forged\\r\\x1b[2J\\ud800 é\\u2028"]
+    shown = "WARNING one\n    12:00:00 ERROR forged\\r\\x1b[2J\\ud800 é\\u2028\\u202e"
+    assert TextLines().format(record)[9:] == shown
 
 
 def test_half_a_surrogate_pair_is_json() -> None:
@@ -169,6 +170,13 @@ def test_half_a_surrogate_pair_is_json() -> None:
     for line in (JsonLines().format(record), JsonLines(ascii_only=True).format(record)):
         assert json.loads(line.encode())["message"] == "\ud800 é"
     JsonLines(ascii_only=True).format(record).encode("ascii")
+
+
+def test_what_other_programs_take_for_line_ends_is_escaped() -> None:
+    ends = "\n\r\x0b\x0c\x1c\x85\u2028\u2029"
+    record = logging.LogRecord("a", logging.ERROR, __file__, 1, ends, (), None)
+    [line] = JsonLines().format(record).splitlines()
+    assert json.loads(line)["message"] == ends
 
 
 @pytest.mark.parametrize(

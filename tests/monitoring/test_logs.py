@@ -6,8 +6,9 @@ import sys
 import pytest
 
 PROGRAM = """
-import logging, sys
-logging.basicConfig(level="DEBUG")  # as a library might have done before
+import logging, os, sys
+if root := os.environ.get("ROOT"):
+    logging.basicConfig(level=root)  # as a handler's file or a library might have done before
 from podworker.configuration import load_settings
 from podworker.monitoring import logs
 logs.configure(load_settings(log_level=sys.argv[1]))
@@ -31,14 +32,17 @@ def run(program: str, *arguments: str, **environment: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("level", "ours", "others"),
+    ("level", "root", "ours", "others"),
     [
-        ("debug", ["DEBUG", "INFO", "WARNING", "ERROR"], ["WARNING", "ERROR"]),
-        ("error", ["ERROR"], ["WARNING", "ERROR"]),
+        ("debug", "", ["DEBUG", "INFO", "WARNING", "ERROR"], ["WARNING", "ERROR"]),
+        ("debug", "DEBUG", ["DEBUG", "INFO", "WARNING", "ERROR"], ["INFO", "WARNING", "ERROR"]),
+        ("info", "INFO", ["INFO", "WARNING", "ERROR"], ["INFO", "WARNING", "ERROR"]),
+        ("warning", "INFO", ["WARNING", "ERROR"], ["WARNING", "ERROR"]),
+        ("error", "ERROR", ["ERROR"], ["WARNING", "ERROR"]),
     ],
 )
-def test_lines_go_to_standard_output(level: str, ours: list[str], others: list[str]) -> None:
-    lines = [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in run(PROGRAM, level)]
+def test_lines_go_to_standard_output(level: str, root: str, ours: list[str], others: list[str]) -> None:
+    lines = [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in run(PROGRAM, level, ROOT=root)]
     assert lines == [
         *(f"{name:7} {name} of podworker.gateway.dispatch" for name in ours),
         *(f"{name:7} {name} of another.library" for name in others),

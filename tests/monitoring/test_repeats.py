@@ -80,3 +80,12 @@ def test_it_forgets_rather_than_grows(repeats: Repeats) -> None:
     for number in range(3 * MOST_KINDS):
         assert repeats.admits(record(f"message {number}"))
     assert len(repeats._windows) == MOST_KINDS
+
+
+def test_what_was_held_back_of_a_message_that_it_forgets_is_told(repeats: Repeats) -> None:
+    for _ in range(MOST + 2):
+        repeats.admits(record("again"))
+    for number in range(MOST_KINDS):
+        repeats.admits(record(f"message {number}"))
+    assert [one.getMessage() for one in repeats.ended()] == ["again … and 2 more times in 0 s"]
+    assert repeats.ended() == []

@@ -2,10 +2,14 @@
 
 import json
 import logging
+import re
 import time
 from typing import Any
 
 from podworker.monitoring.entries import Entry, entry_of
+
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+"""JSON may hold them as they are, but programs that read lines by Unicode's rules, as Python does, end one there."""
 
 
 class JsonLines(logging.Formatter):
@@ -27,6 +31,9 @@ class JsonLines(logging.Formatter):
         """One line, without its end."""
         told = self._members(entry_of(record, content=self._content))
         text = json.dumps(told, ensure_ascii=self._ascii_only, allow_nan=False)
+        if text.isascii():
+            return text
+        text = _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
         return text.encode("utf-8", "backslashreplace").decode()  # halves of surrogate pairs become \udXXX, as in JSON
 
     def _members(self, entry: Entry) -> dict[str, Any]:

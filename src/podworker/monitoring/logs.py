@@ -9,6 +9,7 @@ from podworker.monitoring import content, redaction
 from podworker.monitoring.json_lines import JsonLines
 from podworker.monitoring.line_handler import LineHandler
 from podworker.monitoring.text_lines import TextLines
+from podworker.monitoring.uncaught import log_uncaught
 
 if TYPE_CHECKING:
     from podworker.configuration import Settings
@@ -44,8 +45,16 @@ def configure(
     stream = stream or sys.stdout
     handler = LineHandler(stream)
     handler.setFormatter(_formatter(log_format, stream, environ))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("podworker").setLevel((level or (settings.log_level if settings else "info")).upper())
+    own = logging.getLogger("podworker")
+    own.setLevel((level or (settings.log_level if settings else "info")).upper())
+    logging.basicConfig(level=_level_of_others(own.level), handlers=[handler], force=True)
+    log_uncaught()
+
+
+def _level_of_others(own: int) -> int:
+    """The root logger's: WARNING, or INFO if it was at that or below. What libraries tell for debugging quotes jobs."""
+    wanted = min(max(logging.getLogger().level, logging.INFO), logging.WARNING)
+    return max(wanted, min(own, logging.WARNING))
 
 
 def _formatter(log_format: str, stream: TextIO, environ: Mapping[str, str]) -> logging.Formatter:

@@ -9,7 +9,7 @@ WINDOW_SECONDS = 60.0
 MOST = 5
 """Of the same message in that time that are logged."""
 MOST_KINDS = 1000
-"""Kinds of messages that are counted at the same time; beyond that, the oldest is forgotten."""
+"""Kinds of messages that are counted at the same time; beyond that, the time of the oldest is over."""
 EVERY_ONE = "every_one"
 """Lines with this attribute are never held back: those of which there is one for each job."""
 
@@ -39,6 +39,7 @@ class Repeats:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._windows: dict[Kind, _Window] = {}
+        self._displaced: list[_Window] = []
 
     def admits(self, record: logging.LogRecord, code: str | None = None) -> bool:
         """Whether a record is to be written now. Below warning, all are.
@@ -64,7 +65,8 @@ class Repeats:
         """
         now = self._clock()
         over = [kind for kind, window in self._windows.items() if at_exit or now - window.began >= WINDOW_SECONDS]
-        windows = [self._windows.pop(kind) for kind in over]
+        windows = [*self._displaced, *(self._windows.pop(kind) for kind in over)]
+        self._displaced.clear()
         return [_summary(window.last, window.held, now - window.began) for window in windows if window.last]
 
     @property
@@ -75,7 +77,7 @@ class Repeats:
     def _window(self, kind: Kind) -> _Window:
         if kind not in self._windows:
             if len(self._windows) >= MOST_KINDS:
-                self._windows.pop(next(iter(self._windows)))
+                self._displaced.append(self._windows.pop(next(iter(self._windows))))
             self._windows[kind] = _Window(self._clock())
         return self._windows[kind]
 

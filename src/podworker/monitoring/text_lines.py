@@ -10,7 +10,8 @@ _COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 """By level; codes of ECMA-48 (SGR): faint, yellow, red, bold red."""
 _JOB_COLOUR = "36"
 _UUID = re.compile(r"^((?:\w+-)?[0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Those of C0 and C1, line ends, and what turns the direction of writing."""
 _INDENT = "\n    "
 
 
