@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+import threading
+import warnings
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -72,6 +74,33 @@ def exits(text: str) -> None:
     raise SystemExit(text)
 
 
+def raises_a_group(text: str) -> None:
+    """Whose members Python would print, too."""
+    raise ExceptionGroup(text, [OddError(text), ExceptionGroup(text, [ValueError(text)])])
+
+
+def fails_in_a_thread(text: str) -> None:
+    """Python itself prints what nobody catches there."""
+    thread = threading.Thread(target=fails, args=(text,))
+    thread.start()
+    thread.join()
+
+
+class Unfinished:
+    """Fails when it is removed, which Python itself prints."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __del__(self) -> None:
+        fails(self.text)
+
+
+def warns(text: str) -> None:
+    """Of the worker's secrets; what a handler says of its jobs is its own concern."""
+    warnings.warn(f"{own()} is used {len(text)}", stacklevel=1)
+
+
 WAYS: tuple[Callable[[str], object], ...] = (
     raises,
     returns_an_error,
@@ -80,6 +109,10 @@ WAYS: tuple[Callable[[str], object], ...] = (
     raises_a_clients_code,
     returns_what_cannot_be_posted,
     exits,
+    raises_a_group,
+    fails_in_a_thread,
+    lambda text: Unfinished(text) and None,
+    warns,
     len,
 )
 
