@@ -96,6 +96,11 @@ class Unfinished:
         fails(self.text)
 
 
+def fails_as_it_is_removed(text: str) -> None:
+    """See Unfinished."""
+    Unfinished(text)
+
+
 def warns(text: str) -> None:
     """Of the worker's secrets; what a handler says of its jobs is its own concern."""
     warnings.warn(f"{own()} is used {len(text)}", stacklevel=1)
@@ -111,7 +116,7 @@ WAYS: tuple[Callable[[str], object], ...] = (
     exits,
     raises_a_group,
     fails_in_a_thread,
-    lambda text: Unfinished(text) and None,
+    fails_as_it_is_removed,
     warns,
     len,
 )
