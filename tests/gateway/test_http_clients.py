@@ -117,3 +117,15 @@ async def test_chunks_are_there_for_who_comes_after_a_reader_that_hung_up() -> N
                 await asyncio.sleep(0.01)
         assert chunks[-1]["output"].endswith(str(many - 1))
         assert len(chunks) < many
+
+
+async def test_a_stream_of_events_may_be_longer_than_any_answer() -> None:
+    async def letters(job: dict[str, object]) -> AsyncIterator[str]:
+        for letter in str(job["input"]):
+            yield letter * 1000
+
+    async with open_door(letters, max_body_mb=0.0015) as subject:
+        _, events = await subject.post("/runsync?sse", {"input": "ab"})
+        assert "event: done" in events
+        _, status = await subject.post("/runsync", {"input": "ab"})
+        assert json.loads(status["error"])["code"] == "result_too_large"

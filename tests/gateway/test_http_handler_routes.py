@@ -147,6 +147,16 @@ async def test_who_hangs_up_in_a_stream_cancels_it() -> None:
                 await asyncio.sleep(0.01)
 
 
+async def test_a_stream_may_be_longer_than_any_answer() -> None:
+    async with open_door(Echo(), max_body_mb=0.001) as subject:
+        long = {"messages": [{"content": "word " * 50}]}
+        _, text = await subject.post("/v1/chat/completions", {**long, "stream": True})
+        assert text.endswith("data: [DONE]\n\n")
+        long["messages"][0]["content"] = "word " * 180
+        status, refusal = await subject.post("/v1/chat/completions", long)
+        assert (status, refusal["error"]["code"]) == (500, "result_too_large")
+
+
 async def test_a_stream_that_the_worker_must_end_says_why() -> None:
     async with open_door(Echo(), drain_seconds=0) as subject:
         body = {"messages": [{"content": "well forever"}], "stream": True}

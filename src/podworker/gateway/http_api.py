@@ -60,9 +60,9 @@ class HttpApi:
 
     async def runsync(self, request: web.Request) -> web.StreamResponse:
         """Let a job in, and answer with its result; after the wait, with where it stands. Whoever hangs up cancels."""
-        seconds = _wait_seconds(request)
-        job = await self._submitted(request, kind="sync-")
-        if _wants_events(request):
+        seconds, events = _wait_seconds(request), _wants_events(request)
+        job = await self._submitted(request, kind="sync-", events=events)
+        if events:
             try:
                 return await _send_events(request, job)
             finally:
@@ -131,9 +131,10 @@ class HttpApi:
             }
         )
 
-    async def _submitted(self, request: web.Request, *, kind: str = "") -> HttpJob:
+    async def _submitted(self, request: web.Request, *, kind: str = "", events: bool = False) -> HttpJob:
         self._jobs.require_room()
-        job = HttpJob(_job_fields(await read_object(request)), kind=kind, headers=request.headers)
+        fields = _job_fields(await read_object(request))
+        job = HttpJob(fields, kind=kind, headers=request.headers, events=events)
         self._jobs.submit(job)
         return job
 

@@ -47,7 +47,8 @@ class HandlerRoutes:
         route = self.find(request)
         assert route is not None, "the router found it"  # noqa: S101
         body = None if route.method == "GET" else await read_object(request)
-        job, events = HttpJob({"input": route.job_input(body)}, headers=request.headers), EventStream(request)
+        job = HttpJob({"input": route.job_input(body)}, headers=request.headers, events=True)
+        events = EventStream(request)
         self._jobs.submit(job, events)
         await job.answered()
         if (result := job.result) is None:

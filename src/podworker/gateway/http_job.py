@@ -32,15 +32,22 @@ class HttpJob:
         fields: The fields of the job beside its id; `input` among them.
         kind: Stands before the id, as RunPod's `sync-`.
         headers: Those of its request.
+        events: A stream of it answers that request, as events: nobody asks for the list of its chunks.
     """
 
     def __init__(
-        self, fields: Mapping[str, Any], *, kind: str = "", headers: Mapping[str, str] = MappingProxyType({})
+        self,
+        fields: Mapping[str, Any],
+        *,
+        kind: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        events: bool = False,
     ) -> None:
         self.id = f"{kind}{uuid.uuid4()}"
         self.raw = {**fields, "id": self.id}
         self.trace = traceparent.of_job(fields, headers)
         self.request_id = request_id.of_headers(headers)
+        self.events = events
         self.task: asyncio.Task[Result] | None = None
         self.result: Result | None = None
         self.started: float | None = None

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from podworker.errors import JobNotFound, WorkerBusy, WorkerLoading, WorkerStopping
@@ -145,8 +146,9 @@ class HttpJobs:
             try:
                 async with self._slot():
                     job.started = time.monotonic()
+                    limits = replace(self._limits, aggregate=not job.events)
                     result = await dispatch(
-                        self._handler, job.raw, channel, limits=self._limits, deadline=lambda: self._drained_at
+                        self._handler, job.raw, channel, limits=limits, deadline=lambda: self._drained_at
                     )
             except asyncio.CancelledError:
                 if job not in self._late:

@@ -24,6 +24,8 @@ async def fitted(result: Result, job: Job, limits: Limits) -> Result:
         StorageFailed: The bucket does not take it.
     """
     size = len(result.text or b"")
+    if result.streamed and not limits.aggregate:
+        return result
     if limits.result_bytes is None or size + ENVELOPE_BYTES <= limits.result_bytes:
         return result
     bucket = Bucket.of_job(job.raw) or limits.bucket

@@ -21,6 +21,7 @@ class Limits:
         seconds: How long a job may run.
         result_bytes: How large the body with its result may be.
         chunk_bytes: How large the body with one chunk may be.
+        aggregate: The list of all chunks of a stream is a result, too, and has its limit.
         bucket: Where larger results go.
         endpoint: The folder in that bucket.
     """
@@ -28,6 +29,7 @@ class Limits:
     seconds: float | None = None
     result_bytes: int | None = RESULT_BYTES
     chunk_bytes: int | None = CHUNK_BYTES
+    aggregate: bool = True
     bucket: Bucket | None = None
     endpoint: str = "local"
 
