@@ -2,6 +2,11 @@
 
 def handler(job):
     return {"shout": job["input"]["text"].upper()}
+
+RunPod looks at a repository before it builds it: for the call that starts its SDK, or for "/ping" where a load balancer
+asks. What starts podworker is below; this line is only there to be found:
+
+runpod.serverless.start({"handler": handler})
 """
 
 import podworker

@@ -59,6 +59,16 @@ def test_uv_is_the_one_of_the_workflows() -> None:
     assert re.findall(r"^ARG UV_IMAGE=\S+:(\S+)$", DOCKERFILE, re.MULTILINE) == list(versions)
 
 
+@pytest.mark.parametrize("kind", [None, *KINDS])
+def test_runpod_finds_what_it_looks_for_before_a_build(kind: str | None) -> None:
+    """RunPod's documentation, "Endpoints": handlers for queues, a /ping path for load balancers; by their text."""
+    values = {"name": "mine", "version": "1.2.3"}
+    files = {str(path): text for path, text in project(kind, values)} if kind else {}
+    handler = files.get("handler.py") or (ROOT / "handler.py").read_text()
+    assert re.search(r"^runpod\.serverless\.start\(", handler, re.MULTILINE)
+    assert '"/ping"' in handler
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_new_projects_are_built_with_the_same_uv_and_user(kind: str) -> None:
     values = {"name": "mine", "version": "1.2.3"}
