@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from pathlib import Path
 
 from tests.worker_process import worker
@@ -9,10 +10,10 @@ from tests.worker_process import worker
 HANDLER = """
 import asyncio, pathlib, threading
 import podworker
-from podworker import worker
+from podworker import event_loop
 from podworker.gateway import dispatch
 
-dispatch.STOP_SECONDS = worker.LAST_SECONDS = 0.1
+dispatch.STOP_SECONDS = event_loop.LAST_SECONDS = 0.1
 
 async def handler(job):
     pathlib.Path(job["input"]).touch()
@@ -44,3 +45,22 @@ async def test_handlers_that_never_end_do_not_hold_up_the_end(tmp_path: Path) ->
         for job in jobs.values():
             error = json.loads(str((await subject.until(job, "FAILED"))["error"]))
             assert error["code"] == "worker_stopping"
+
+
+async def test_ctrl_c_twice_fails_the_jobs_that_run(tmp_path: Path) -> None:
+    (tmp_path / "handler.py").write_text(
+        "import asyncio\nimport podworker\npodworker.serve(lambda job: asyncio.sleep(3600))\n"
+    )
+    async with worker(tmp_path, ["handler.py"], DRAIN_SECONDS="3600") as subject:
+        await subject.ready()
+        job = await subject.run("a")
+        await subject.until(job, "IN_PROGRESS")
+        subject.process.send_signal(signal.SIGINT)
+        await subject.printed("1 running jobs")
+        subject.process.send_signal(signal.SIGINT)
+
+        assert await subject.exit_code() == 0
+        assert "Ctrl-C once more" in subject.output
+        assert "Traceback" not in subject.output
+        error = json.loads(str((await subject.until(job, "FAILED"))["error"]))
+        assert error["code"] == "worker_stopping"

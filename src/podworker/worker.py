@@ -4,17 +4,16 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import sys
-import threading
 from collections.abc import Coroutine, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from podworker.configuration import Settings, load_settings, machine
 from podworker.errors import StartupError, WorkerError
+from podworker.event_loop import run_to_the_end
 from podworker.gateway.function_handler import Function, FunctionHandler
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
@@ -22,6 +21,7 @@ from podworker.gateway.sdk import load_sdk, report_unhealthy, run_fitness_check
 from podworker.monitoring import health, job_record, logs, phases, telemetry, worker_metrics
 from podworker.monitoring.job_line import log_job
 from podworker.monitoring.status_socket import open_status_socket
+from podworker.stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from podworker.gateway.http import HttpDoor
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
     from podworker.gateway.sdk_scheduler import SdkDoor
 
 logger = logging.getLogger(__name__)
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-"""What ends a worker."""
-
-LAST_SECONDS = 5.0
-"""How long what handlers left behind, in tasks and in asyncio's threads, may hold up the end of the process."""
 
 BY_HAND = ("--test_input", "--rp_serve_api")
 """The arguments of a handler file that make its process something else than a worker."""
@@ -51,6 +45,8 @@ def serve(
     **settings: Any,  # noqa: ANN401 - checked by load_settings
 ) -> None:
     """Run a worker until RunPod stops it. Returns once SIGTERM or SIGINT came and the running jobs are done.
+
+    Ctrl-C once more fails the running jobs at once; a third time it ends the process there and then.
 
     Elsewhere than on RunPod, `python handler.py` runs the `test_input.json` beside it, `--test_input '{"input": …}'`
     that job, and `--rp_serve_api` RunPod's API with this worker.
@@ -75,18 +71,23 @@ def serve(
         subject = _as_handler(handler, concurrency, uses)
         if _ran_once(subject, values):
             return
-        earlier = {number: signal.getsignal(number) for number in SIGNALS}
-        received = _observed(subject, values)
     except WorkerError as error:
-        logger.critical("%s", error, extra={"error": error})
-        if machine.is_serverless():
-            report_unhealthy(error)
-        raise SystemExit(1) from None
-    if received is None:
-        return
-    wanted = earlier[received]
-    if callable(wanted) and wanted is not signal.default_int_handler:
-        wanted(received, None)  # what the user's own program does on this signal, now that the jobs are done
+        _fail(error)
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+    with StopSignals() as signals:
+        try:
+            _observed(subject, values, signals)
+        except WorkerError as error:
+            _fail(error)
+    signals.hand_on()
+
+
+def _fail(error: WorkerError) -> NoReturn:
+    logger.critical("%s", error, extra={"error": error})
+    if machine.is_serverless():
+        report_unhealthy(error)
+    raise SystemExit(1) from None
 
 
 def _ran_once(handler: Handler, settings: Settings) -> bool:
@@ -98,11 +99,7 @@ def _ran_once(handler: Handler, settings: Settings) -> bool:
     job = local_run.job_by_hand(settings)
     if job is None:
         return False
-    try:
-        succeeded = local_run.run_once(handler, settings, job)
-    except KeyboardInterrupt:
-        raise SystemExit(128 + signal.SIGINT) from None
-    if not succeeded:
+    if not local_run.run_once(handler, settings, job):
         raise SystemExit(1)
     return True
 
@@ -120,17 +117,17 @@ def _as_handler(handler: Handler | Function | None, concurrency: int, uses: Hand
     return ComposedHandler(answering, [uses])
 
 
-def _observed(handler: Handler, settings: Settings) -> signal.Signals | None:
+def _observed(handler: Handler, settings: Settings, signals: StopSignals) -> None:
     """Run it, with a socket that tells how it is: open first of all, and for as long as the event loop turns."""
     health.begin()
     status = open_status_socket()
 
-    async def serve() -> signal.Signals | None:
+    async def serve() -> None:
         async with status.answering() if status else contextlib.nullcontext():
-            return await _serve(handler, settings)
+            await _serve(handler, settings, signals)
 
     try:
-        return _run_to_the_end(serve())
+        run_to_the_end(serve(), signals)
     finally:
         telemetry.stop()
         worker_metrics.stop()
@@ -138,49 +135,10 @@ def _observed(handler: Handler, settings: Settings) -> signal.Signals | None:
             status.close()
 
 
-def _run_to_the_end(serving: Coroutine[Any, Any, signal.Signals | None]) -> signal.Signals | None:
-    """As asyncio.run, which alone would wait for ever for a handler that goes on although its job was stopped."""
-    watch: threading.Timer | None = None
-    code = 1
-    try:
-        with asyncio.Runner() as runner:
-            try:
-                received = runner.run(serving)
-                code = 0
-            finally:
-                watch = threading.Timer(LAST_SECONDS, lambda: _end_at_once(code))
-                watch.daemon = True
-                watch.start()
-        return received
-    finally:
-        if watch is not None:
-            watch.cancel()
-
-
-def _end_at_once(code: int) -> None:
-    logger.warning(
-        "The handler of a stopped job goes on, in a task that catches CancelledError or in a thread; the worker ends "
-        "without it"
-    )
-    telemetry.stop()
-    os._exit(code)
-
-
-async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
-    """Run it; the signal that ended it, if it was one."""
+async def _serve(handler: Handler, settings: Settings, signals: StopSignals) -> None:
+    """Run it until a signal comes, or until it can do no more."""
     by_http = _comes_by_http(settings)
     worker_metrics.start(settings, door="http" if by_http else "queue")
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    received: list[signal.Signals] = []
-
-    def stop(number: signal.Signals) -> None:
-        received.append(number)
-        health.current().draining(f"{number.name} came: the jobs that run are finished, and the worker ends.")
-        stopping.set()
-
-    for number in SIGNALS:
-        loop.add_signal_handler(number, stop, number)
     http: HttpDoor | None = None
     try:
         try:
@@ -188,8 +146,8 @@ async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
         finally:
             telemetry.start(settings)  # not before: its imports would hold up the engine's start
         http = _http_door(handler, settings) if by_http else None
-        if await _unless_stopping(_load(handler, http), stopping):
-            await _work(handler, settings, stopping, http)
+        if await _unless_stopping(_load(handler, http), signals.stopping):
+            await _work(handler, settings, signals, http)
     except Exception as error:
         _note_failure(error)
         raise
@@ -198,7 +156,6 @@ async def _serve(handler: Handler, settings: Settings) -> signal.Signals | None:
             await http.stop()
         await handler.stop()
     logger.info("Stopped")
-    return received[0] if received else None
 
 
 def _comes_by_http(settings: Settings) -> bool:
@@ -240,7 +197,7 @@ async def _check_machine() -> None:
         await fitness.run_fitness_checks()
 
 
-async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event, http: "HttpDoor | None") -> None:
+async def _work(handler: Handler, settings: Settings, signals: StopSignals, http: "HttpDoor | None") -> None:
     """Run jobs until a signal comes, or until the handler can answer no more of them."""
     # What is loaded by now stays, and the garbage collector need not look at it again: a full collection holds up every
     # job, by 13 ms in a worker that has imported nothing of its own, and by far more where that is torch.
@@ -251,14 +208,21 @@ async def _work(handler: Handler, settings: Settings, stopping: asyncio.Event, h
     watching = asyncio.create_task(handler.watch())
     watching.add_done_callback(_note_end)
     serving = asyncio.create_task(door.serve())
-    for task in (watching, serving):
-        task.add_done_callback(lambda _: stopping.set())
-    await stopping.wait()
+    stopping = asyncio.create_task(signals.stopping.wait())
+    hurrying = asyncio.create_task(_hurry(door, signals))
+    await asyncio.wait([watching, serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     door.close()
     await serving
     if watching.done():
         await watching  # raises why the handler gave up
-    watching.cancel()
+    for task in (watching, stopping, hurrying):
+        task.cancel()
+
+
+async def _hurry(door: "HttpDoor | QueueDoor | SdkDoor", signals: StopSignals) -> None:
+    """Somebody does not want to wait for the jobs that run."""
+    await signals.hurrying.wait()
+    door.hurry()
 
 
 def _note_end(watching: "asyncio.Task[None]") -> None:
@@ -294,6 +258,9 @@ def _queue_door(handler: Handler, settings: Settings) -> "QueueDoor | SdkDoor":
 
 async def _unless_stopping(loading: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bool:
     """Whether the loading was done before a signal came."""
+    if stopping.is_set():
+        loading.close()
+        return False
     task, stop = asyncio.create_task(loading), asyncio.create_task(stopping.wait())
     await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()

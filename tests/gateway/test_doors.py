@@ -290,6 +290,26 @@ async def test_a_job_that_outlasts_the_drain_time_is_failed(
         assert set(body) == {"error"}
 
 
+@BOTH
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_door_in_a_hurry_waits_for_no_job(
+    platform: OddPlatform, hands: Hands, kind: Callable[..., Door], early: bool
+) -> None:
+    async with serving(hands, kind, drain_seconds=3600) as (door, task):
+        platform.give("a", wait=True)
+        await hands.begun.get()
+        if early:
+            door.hurry()
+        door.close()
+        while not (early or door._drain_time.end):  # noqa: ASYNC110 - nothing else shows that the drain has begun
+            await asyncio.sleep(0.01)
+        assert not task.done()
+        door.hurry()
+        await task
+        error = json.loads((await platform.next_post()).body["error"])
+        assert (error["code"], error["retryable"]) == ("worker_stopping", True)
+
+
 async def test_a_result_that_hangs_on_its_way_to_a_bucket_ends_with_the_drain(
     platform: OddPlatform, hands: Hands
 ) -> None:
@@ -333,6 +353,24 @@ async def test_a_job_that_comes_again_while_it_is_stopped_is_run_again(platform:
         hands.go.set()
         assert (await platform.next_post()).body == {"output": {"of": "a"}}
         assert platform.tries == 1
+
+
+async def test_a_job_that_comes_again_has_the_drain_time_too(platform: OddPlatform, hands: Hands) -> None:
+    async with serving(hands, concurrency=2) as (door, task):
+        assert isinstance(door, QueueDoor)
+        platform.give("a", wait=True, cleans_up=True)
+        await hands.begun.get()
+        platform.stops.put_nowait(["a"])
+        await hands.cancelled.get()
+        platform.give("a")
+        while "a" not in door._again:  # noqa: ASYNC110 - nothing else shows that it came
+            await asyncio.sleep(0.01)
+        door.close()
+        while door._drain_time.end is None:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+        hands.go.set()
+        await task
+        assert (await platform.next_post()).body == {"output": {"of": "a"}}
 
 
 async def test_a_failed_job_holds_no_slot_while_its_error_is_posted(platform: OddPlatform, hands: Hands) -> None:

@@ -1,3 +1,6 @@
+import asyncio
+from typing import Any
+
 import pytest
 
 from podworker.errors import JobNotFound
@@ -39,3 +42,24 @@ async def test_results_go_after_their_time(jobs: HttpJobs, monkeypatch: pytest.M
     monkeypatch.setattr(http_jobs, "KEPT_SECONDS", 0)
     with pytest.raises(JobNotFound):
         jobs.find(job.id)
+
+
+async def test_a_drain_in_a_hurry_waits_for_no_job() -> None:
+    begun = asyncio.Event()
+
+    async def never_ends(_: dict[str, Any]) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    jobs = HttpJobs(FunctionHandler(never_ends), Limits(), queue_limit=0, health=Health())
+    jobs.open()
+    job = HttpJob({"input": "a"})
+    jobs.submit(job)
+    await begun.wait()
+    draining = asyncio.create_task(jobs.drain(3600))
+    await asyncio.sleep(0)
+    jobs.hurry()
+    await asyncio.wait_for(draining, 60)
+    assert job.result is not None
+    assert job.result.error is not None
+    assert job.result.error.error_code == "worker_stopping"

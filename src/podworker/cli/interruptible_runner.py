@@ -5,12 +5,13 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
+
+from podworker.signal_wakeup import woken_by_signals
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class InterruptibleRunner:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be handled
-            self._wake_on_signals(self._runner.get_loop())  # first: a handler needs the loop
+            self._wakeup.enter_context(woken_by_signals(self._runner.get_loop()))  # first: a handler needs the loop
             for number in SIGNALS:
                 if signal.getsignal(number) != signal.SIG_IGN:
                     self._earlier[number] = signal.signal(number, self._note)
@@ -110,19 +111,6 @@ class InterruptibleRunner:
         """Run what lets go of everything at the end. No signal cancels it, but a further SIGINT ends the process."""
         self._ending = True
         self._runner.run(work)
-
-    def _wake_on_signals(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let a signal end the loop's wait for events, even one that comes just before the wait begins.
-
-        Without this, Python would call the handler only when something else happens.
-        """
-        woken, waker = socket.socketpair()
-        for end in (woken, waker):
-            self._wakeup.enter_context(end)
-            end.setblocking(False)
-        loop.add_reader(woken, woken.recv, 4096)
-        self._wakeup.callback(loop.remove_reader, woken)
-        self._wakeup.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False))
 
     async def _cancellable(self, work: Coroutine[Any, Any, T]) -> T:
         self._task = asyncio.current_task()

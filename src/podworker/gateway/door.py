@@ -2,13 +2,43 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from podworker.errors import WorkerStopping
 from podworker.gateway.handler import Handler
 from podworker.gateway.limits import Limits
 from podworker.gateway.result import Result
 from podworker.monitoring import health
+
+
+class DrainTime:
+    """How long the jobs that run may go on once no more are taken."""
+
+    def __init__(self) -> None:
+        self._cut = asyncio.Event()
+        self.end: datetime | None = None
+        """When it is over; None before it begins."""
+
+    def cut(self) -> None:
+        """It is over now, or as soon as it begins."""
+        self._cut.set()
+        if self.end is not None:
+            self.end = datetime.now(UTC)
+
+    async def spend(self, seconds: float, jobs: Coroutine[Any, Any, object]) -> None:
+        """Wait for the end of the jobs, or of this time.
+
+        Args:
+            seconds: How long it is.
+            jobs: Ends when they do.
+        """
+        self.end = datetime.now(UTC) + timedelta(seconds=seconds)
+        ends = [asyncio.create_task(jobs), asyncio.create_task(self._cut.wait())]
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
 
 
 class Door(ABC):
@@ -25,7 +55,7 @@ class Door(ABC):
         self._drain_seconds = drain_seconds
         self._limits = limits
         self._closing = asyncio.Event()
-        self._drained_at: datetime | None = None
+        self._drain_time = DrainTime()
         self._health = health.current()
 
     def close(self) -> None:
@@ -33,13 +63,13 @@ class Door(ABC):
         self._health.draining("No more jobs are taken; those that run are finished.")
         self._closing.set()
 
+    def hurry(self) -> None:
+        """Let `serve` wait no longer for the jobs that run: fail them."""
+        self._drain_time.cut()
+
     @abstractmethod
     async def serve(self) -> None:
         """Take and run jobs until `close`."""
-
-    def _begin_drain(self) -> None:
-        """From now on the jobs have `drain_seconds`."""
-        self._drained_at = datetime.now(UTC) + timedelta(seconds=self._drain_seconds)
 
 
 def ended_too_late() -> Result:

@@ -113,6 +113,10 @@ class HttpDoor:
         self._jobs.close()
         self._closing.set()
 
+    def hurry(self) -> None:
+        """Let `serve` wait no longer for the jobs that are here: fail them."""
+        self._jobs.hurry()
+
     async def stop(self) -> None:
         """Listen no more. Answers that are on their way have a moment."""
         await self._runner.cleanup()

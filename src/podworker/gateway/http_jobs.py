@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 from podworker.errors import JobNotFound, WorkerBusy, WorkerLoading, WorkerStopping
 from podworker.gateway.dispatch import Channel, dispatch
-from podworker.gateway.door import ended_too_late
+from podworker.gateway.door import DrainTime, ended_too_late
 from podworker.gateway.handler import Handler
 from podworker.gateway.http_job import HttpJob
 from podworker.gateway.limits import Limits
@@ -46,7 +45,7 @@ class HttpJobs:
         self._slots = asyncio.Semaphore(0)
         self._opened = False
         self._running = 0
-        self._drained_at: datetime | None = None
+        self._drain_time = DrainTime()
         self._late: set[HttpJob] = set()
         self._kept: dict[str, HttpJob] = {}
         self._fetchable: deque[HttpJob] = deque()  # those of them that have ended, the oldest first
@@ -125,14 +124,17 @@ class HttpJobs:
         """Let no more jobs in."""
         self._health.draining("No more requests are let in; those that are here are finished.")
 
+    def hurry(self) -> None:
+        """Let `drain` wait no longer."""
+        self._drain_time.cut()
+
     async def drain(self, seconds: float) -> None:
         """Let those that are here finish, then fail the ones that did not in time."""
         if not self.active:
             return
         logger.info("Stopping: %d jobs have %g s to finish", len(self.active), seconds)
-        self._drained_at = datetime.now(UTC) + timedelta(seconds=seconds)
         tasks = [job.task for job in self.active if job.task]
-        await asyncio.wait(tasks, timeout=seconds)
+        await self._drain_time.spend(seconds, asyncio.wait(tasks))
         if self.active:
             logger.warning("Stopping: %d jobs were not done in time and are failed", len(self.active))
             self._late.update(self.active)
@@ -148,7 +150,7 @@ class HttpJobs:
                     job.started = time.monotonic()
                     limits = replace(self._limits, aggregate=not job.events)
                     result = await dispatch(
-                        self._handler, job.raw, channel, limits=limits, deadline=lambda: self._drained_at
+                        self._handler, job.raw, channel, limits=limits, deadline=lambda: self._drain_time.end
                     )
             except asyncio.CancelledError:
                 if job not in self._late:

@@ -143,7 +143,7 @@ class QueueDoor(Door):
                 raw,
                 delivery,
                 limits=self._limits,
-                deadline=lambda: self._drained_at,
+                deadline=lambda: self._drain_time.end,
                 answered=lambda: self._make_room(raw["id"]),
             )
         except asyncio.CancelledError:
@@ -169,14 +169,18 @@ class QueueDoor(Door):
         kept = {name: time for name, time in self._early_stops.items() if now - time < EARLY_STOP_SECONDS}
         self._early_stops = {**kept, job_id: now}
 
+    async def _idle(self) -> None:
+        """Wait until no job is here; one that came again begins when its first run has ended."""
+        while self._jobs:
+            await asyncio.wait([*self._jobs.values()])
+
     async def _drain(self) -> None:
         """Let the jobs finish, then fail those that do not. A result on its way is given up in its own time."""
         if not self._jobs:
             return
         logger.info("Stopping: %d running jobs have %g s to finish", len(self._jobs), self._drain_seconds)
-        self._begin_drain()
-        await asyncio.wait(self._jobs.values(), timeout=self._drain_seconds)
-        while self._jobs:  # one that came again begins when its first run has ended
+        await self._drain_time.spend(self._drain_seconds, self._idle())
+        while self._jobs:
             if late := self._jobs.keys() - self._posting - self._late:
                 logger.warning("Stopping: %d jobs were not done in time and are failed", len(late))
                 self._late |= late

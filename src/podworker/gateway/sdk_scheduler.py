@@ -5,6 +5,7 @@ second for each slot.
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -60,15 +61,16 @@ class SdkDoor(Door):
         if not scaler.current_occupancy():
             return
         logger.info("Stopping: the running jobs have %g s to finish", self._drain_seconds)
-        self._begin_drain()
-        await _until_idle(scaler, self._drain_seconds)
+        await self._drain_time.spend(self._drain_seconds, _until_idle(scaler))
         self._over = True
         if not scaler.current_occupancy():
             return
         logger.warning("Stopping: %d jobs were not done in time and are failed", scaler.current_occupancy())
         for task in self._running:
             task.cancel()
-        await _until_idle(scaler, LAST_POSTS_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_POSTS_SECONDS):
+                await _until_idle(scaler)
 
     async def _run(self, session: ClientSession, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - see serve
         task = asyncio.current_task()
@@ -96,7 +98,7 @@ class SdkDoor(Door):
                 raw,
                 Delivery(session, raw["id"]),
                 limits=self._limits,
-                deadline=lambda: self._drained_at,
+                deadline=lambda: self._drain_time.end,
             )
         except asyncio.CancelledError:
             if not self._over:
@@ -104,7 +106,6 @@ class SdkDoor(Door):
             return ended_too_late()
 
 
-async def _until_idle(scaler: JobScaler, seconds: float) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while scaler.current_occupancy() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - it never tells
+async def _until_idle(scaler: JobScaler) -> None:
+    while scaler.current_occupancy():  # noqa: ASYNC110 - it never tells
         await asyncio.sleep(0.1)
