@@ -29,3 +29,18 @@ def test_what_is_set_wins() -> None:
 )
 def test_model_name(model: str | None, name: str | None) -> None:
     assert automatic.model_name(load_settings(model=model)) == name
+
+
+@pytest.mark.parametrize(
+    ("attributes", "settings", "name"),
+    [
+        ("", {}, "podworker"),
+        ("a=b, service.name=my%20chat ,c=d", {}, "my chat"),
+        ("service.name=", {}, "podworker"),
+        ("service.name=chat", {"otel_service_name": "mine"}, "mine"),
+        ("service.name=chat", {"otel_service_name": "podworker"}, "podworker"),
+    ],
+)
+def test_service_name(attributes: str, settings: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", attributes)
+    assert automatic.service_name(load_settings(**settings)) == name

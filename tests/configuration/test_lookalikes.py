@@ -18,6 +18,7 @@ from podworker.configuration.lookalikes import Lookalike, lookalikes
         ("PODWORKER_FEET", None),
         ("LLAMA_ARG_CTX_SIZE", None),
         ("MAX_MODEL_LEN", "CONTEXT_LENGTH"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
     ],
 )
 def test_what_was_meant(variable: str, meant: str | None) -> None:

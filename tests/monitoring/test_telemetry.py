@@ -141,6 +141,31 @@ async def test_a_receiver_that_fails_is_told_of_once(
     assert SECRET not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "advice"),
+    [
+        ("http://127.0.0.1:4317", "Port 4317 is that of OTLP over gRPC"),
+        ("http://127.0.0.1:1/otlp/v1/traces", "Leave /v1/metrics and /v1/traces out"),
+    ],
+)
+async def test_an_address_of_another_kind_is_noticed(
+    endpoint: str, advice: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("podworker.monitoring.otlp.PATIENCE_SECONDS", 0.5)
+    async with sending(endpoint):
+        run_job()
+    assert advice in caplog.messages[0]
+
+
+async def test_it_can_be_disabled_as_opentelemetry_is(caplog: pytest.LogCaptureFixture) -> None:
+    async with otlp_receiver() as receiver:
+        async with sending(receiver.url, otel_sdk_disabled=True):
+            run_job()
+        assert receiver.posts == 0
+    assert job_record.observers == [observe_job]
+    assert caplog.messages == []
+
+
 async def test_it_goes_on_once_the_receiver_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push, "PAUSE_SECONDS", 0)
     async with otlp_receiver(Fault.REFUSES) as receiver, sending(receiver.url):
@@ -235,7 +260,8 @@ async def test_a_worker_that_is_stopped_has_sent_everything(tmp_path: Path) -> N
             ["handler.py"],
             OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
             OTEL_EXPORTER_OTLP_HEADERS=HEADERS,
-            OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test",
+            OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test,service.name=chat",
+            OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
             TRACES="true",
             LOG_LEVEL="debug",
         ) as subject,
@@ -257,7 +283,7 @@ async def test_a_worker_that_is_stopped_has_sent_everything(tmp_path: Path) -> N
         assert roots[bad].status.code == Status.STATUS_CODE_ERROR
         assert attributes(roots[bad].attributes)["error.type"] == "broken"
         for resource in receiver.resources():
-            assert resource["service.name"] == "podworker"
+            assert resource["service.name"] == "chat"
             assert resource["service.instance.id"] == "w1"
             assert resource["runpod.endpoint.id"] == "local"
             assert resource["deployment.environment.name"] == "test"

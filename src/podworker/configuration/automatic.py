@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from podworker.configuration import machine
 from podworker.configuration.settings import Settings
+from podworker.configuration.sources import Source
 
 _MIB = 1024 * 1024
 _STORE_NAME = "podworker-models"
@@ -31,6 +32,19 @@ def model_name(settings: Settings) -> str | None:
     # The query of an address may hold a signature or a key, which is none of the clients' business.
     path = urlsplit(settings.model).path if "://" in settings.model else settings.model
     return Path(path).name.removesuffix(".gguf")
+
+
+def service_name(settings: Settings) -> str:
+    """The endpoint's name in metrics and traces: OTEL_SERVICE_NAME, or else `service.name` of OTEL_RESOURCE_ATTRIBUTES.
+
+    Their order is OpenTelemetry's (its specification, "Environment Variable Specification").
+    """
+    if settings.origin("otel_service_name") is Source.DEFAULT:
+        for pair in machine.environment().get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+            name, _, value = pair.partition("=")
+            if name.strip() == "service.name" and (given := unquote(value.strip())):
+                return given
+    return settings.otel_service_name
 
 
 def model_store(settings: Settings) -> Path:

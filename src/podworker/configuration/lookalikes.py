@@ -21,8 +21,11 @@ _OF_OTHERS = {
     "LORA_MODULES": "LORA",
     "SPECULATIVE_CONFIG": "DRAFT_MODEL",
     "VLLM_STARTUP_TIMEOUT": "ENGINE_START_TIMEOUT_SECONDS",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "OTEL_EXPORTER_OTLP_ENDPOINT",
 }
-"""Variables of RunPod's vLLM worker and what they are called here: docs/migration.md."""
+"""Variables of RunPod's vLLM worker and what they are called here (docs/migration.md); and those of OpenTelemetry for
+receivers of one kind."""
 _SHORT, _LONG = 5, 9
 """Names of fewer letters must be the same but for case and underscores: NODE is no MODE. One letter may differ from
 the first length on, two from the second."""

@@ -3,7 +3,7 @@
 import asyncio
 import platform
 
-from podworker.configuration import Settings, machine
+from podworker.configuration import Settings, automatic, machine
 from podworker.errors import UnknownRoute
 from podworker.monitoring.metrics import REGISTRY
 from podworker.monitoring.prometheus import CONTENT_TYPE, OPENMETRICS, OPENMETRICS_CONTENT_TYPE, exposition
@@ -22,7 +22,7 @@ async def metrics_page(settings: Settings, accept: str = "") -> tuple[str, bytes
     if not REGISTRY.enabled:
         raise UnknownRoute("This worker measures nothing, because METRICS is off. Set METRICS=on, or leave it out.")
     openmetrics = OPENMETRICS in accept
-    page = await asyncio.to_thread(_page, settings.otel_service_name, openmetrics=openmetrics)
+    page = await asyncio.to_thread(_page, automatic.service_name(settings), openmetrics=openmetrics)
     return OPENMETRICS_CONTENT_TYPE if openmetrics else CONTENT_TYPE, page
 
 

@@ -7,7 +7,7 @@ import uuid
 from collections import deque
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import requests
 from opentelemetry.exporter.otlp.proto.http import metric_exporter, trace_exporter
@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util import re as header_reader
 
-from podworker.configuration import Settings, machine
+from podworker.configuration import Settings, automatic, machine
 from podworker.monitoring.instruments import Registry
 from podworker.monitoring.job_record import JobRecord
 from podworker.monitoring.otlp_metrics import metrics_data
@@ -29,6 +29,9 @@ PATIENCE_SECONDS = 5.0
 """How long one post is tried, with the exporter's own tries after 1 and 3 seconds."""
 BATCH_JOBS = 64
 """Of one post: some 500 spans, as many as OpenTelemetry's own processor sends at once."""
+GRPC_PORT = 4317
+SIGNALS = ("/v1/metrics", "/v1/traces")
+"""Where receivers take what (OpenTelemetry's specification, "OTLP/HTTP", like the port)."""
 WARNING_SECONDS = 600.0
 """Between two warnings that the receiver takes nothing."""
 
@@ -64,19 +67,19 @@ class OtlpSender:
         endpoint, headers = str(settings.otel_exporter_otlp_endpoint), _headers(settings)
         self._registry = registry
         self._ended = ended
-        self._host = urlsplit(endpoint).netloc
+        self._endpoint = urlsplit(endpoint)
         self._warned_at: float | None = None
         self._session = session = Session()
         self._metrics = metric_exporter.OTLPMetricExporter(
-            f"{endpoint}/v1/metrics", headers=headers, timeout=PATIENCE_SECONDS, session=session
+            endpoint + SIGNALS[0], headers=headers, timeout=PATIENCE_SECONDS, session=session
         )
         self._spans = trace_exporter.OTLPSpanExporter(
-            f"{endpoint}/v1/traces", headers=headers, timeout=PATIENCE_SECONDS, session=session
+            endpoint + SIGNALS[1], headers=headers, timeout=PATIENCE_SECONDS, session=session
         )
         self._origin = Origin(
             _resource(settings),
             InstrumentationScope("podworker", version("podworker")),
-            machine.endpoint() or settings.otel_service_name,
+            machine.endpoint() or automatic.service_name(settings),
         )
 
     def push(self) -> None:
@@ -108,20 +111,33 @@ class OtlpSender:
             return
         self._warned_at = now
         logger.warning(
-            "%s do not reach %s (%s). Jobs are not affected. Check OTEL_EXPORTER_OTLP_ENDPOINT and "
-            "OTEL_EXPORTER_OTLP_HEADERS, and that the receiver takes %s by OTLP over HTTP; else set %s.",
+            "%s do not reach %s (%s). Jobs are not affected. %s",
             what,
-            self._host,
+            self._endpoint.netloc,
             problem,
-            what.lower(),
-            "METRICS=off" if what == "Metrics" else "TRACES=false",
+            _advice(what, self._endpoint),
         )
+
+
+def _advice(what: str, endpoint: SplitResult) -> str:
+    """What to do where a receiver does not take metrics or traces."""
+    if endpoint.port == GRPC_PORT:
+        return (
+            f"Port {GRPC_PORT} is that of OTLP over gRPC, which is not spoken here: set OTEL_EXPORTER_OTLP_ENDPOINT to "
+            "the port for HTTP, which is 4318 by default."
+        )
+    if endpoint.path.endswith(SIGNALS):
+        return f"Leave {' and '.join(SIGNALS)} out of OTEL_EXPORTER_OTLP_ENDPOINT: they are put behind it."
+    return (
+        "Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS, and that the receiver takes "
+        f"{what.lower()} by OTLP over HTTP; else set {'METRICS=off' if what == 'Metrics' else 'TRACES=false'}."
+    )
 
 
 def _resource(settings: Settings) -> Resource:
     """This worker, by OpenTelemetry's names. OTEL_RESOURCE_ATTRIBUTES adds to it."""
     own: dict[str, str] = {
-        "service.name": settings.otel_service_name,
+        "service.name": automatic.service_name(settings),
         "service.version": version("podworker"),
         "service.instance.id": machine.worker_id() or str(uuid.uuid4()),
     }

@@ -79,14 +79,19 @@ class Telemetry:
 _running: list[Telemetry] = []
 
 
+def receiver(settings: Settings) -> str | None:
+    """The address that metrics and traces are sent to; None where none are sent."""
+    return None if settings.otel_sdk_disabled else settings.otel_exporter_otlp_endpoint
+
+
 def start(settings: Settings) -> None:
     """Send metrics and traces from now on, where the settings name a receiver. Call it after all other observers.
 
     What this needs is imported in a thread, from now on.
     """
-    if settings.otel_exporter_otlp_endpoint is not None:
+    if receiver(settings) is not None:
         _running.append(Telemetry(settings))
-    elif settings.traces:
+    elif settings.traces and not settings.otel_sdk_disabled:
         logger.warning("TRACES is on, but no trace is sent: set OTEL_EXPORTER_OTLP_ENDPOINT to where, or TRACES=false")
 
 

@@ -5,7 +5,7 @@ import importlib.metadata
 import os
 
 from podworker.configuration import Settings
-from podworker.monitoring import health, job_record, phases, status_socket
+from podworker.monitoring import health, job_record, phases, status_socket, telemetry
 from podworker.monitoring.gpu import GpuMetrics
 from podworker.monitoring.health import State
 from podworker.monitoring.job_metrics import count_jobs, observe_job
@@ -35,7 +35,7 @@ def wanted(settings: Settings, *, by_http: bool) -> bool:
         by_http: Whether there is an HTTP door, with `/metrics`.
     """
     if settings.metrics == "auto":
-        return by_http or settings.otel_exporter_otlp_endpoint is not None
+        return by_http or telemetry.receiver(settings) is not None
     return settings.metrics == "on"
 
 

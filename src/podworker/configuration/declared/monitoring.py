@@ -49,5 +49,11 @@ class MonitoringSettings(Declarations):
     otel_service_name: str = setting(
         "Monitoring",
         "podworker",
-        "The name of this endpoint in metrics and traces that are sent.",
+        "The name of this endpoint in metrics and traces. Unset: `service.name` of OTEL_RESOURCE_ATTRIBUTES, if it is "
+        "there.",
+    )
+    otel_sdk_disabled: bool = setting(
+        "Monitoring",
+        False,
+        "Send nothing, whatever OTEL_EXPORTER_OTLP_ENDPOINT says.",
     )
