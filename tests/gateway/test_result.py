@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from pydantic_core import to_json
 
 from podworker.errors import HandlerFailed, InvalidInput, WorkerError
 from podworker.gateway.result import MESSAGE_CHARACTERS, Result
@@ -50,6 +51,16 @@ def test_a_fresh_worker_is_asked_for_beside_either() -> None:
 
 @pytest.mark.parametrize("character", ["x", "\ud800", "😀", "\0"])
 def test_an_error_has_a_size_that_can_be_posted(character: str) -> None:
-    body = Result(error=WorkerError(character * 10_000_000)).to_json()
+    error = WorkerError(character * 10_000_000)
+    body = Result(error=error).to_json()
     assert len(body) < 20 * MESSAGE_CHARACTERS
     assert len(json.loads(json.loads(body)["error"])["message"]) == MESSAGE_CHARACTERS + 1
+    assert len(error.body()["message"]) == MESSAGE_CHARACTERS + 1, "that of other doors, too"
+
+
+def test_an_error_has_whole_characters() -> None:
+    """A file's name can hold halves of surrogate pairs, and strict writers of JSON refuse them."""
+    error = WorkerError("a \udcff", param="input.\udcff", code="no_\udcff")
+    Result(error=error)
+    assert (error.message, error.param, error.error_code) == ("a \ufffd", "input.\ufffd", "no_\ufffd")
+    assert to_json(error.body())

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from podworker.errors import WorkerError
-from podworker.gateway.serialisation import Serialised
+from podworker.gateway.serialisation import Serialised, whole_text
 from podworker.monitoring.redaction import redacted
 
 MESSAGE_CHARACTERS = 10_000
@@ -28,9 +28,9 @@ class Result:
     """The output's JSON text, where it is known already."""
 
     def __post_init__(self) -> None:
-        """The one place where the errors of jobs, on their way to any client, lose the secrets that they quote."""
+        """The one place where the errors of jobs, on their way to any client, lose what no client is to get."""
         if self.error is not None:
-            redacted(self.error)
+            _speakable(redacted(self.error))
 
     @classmethod
     def of(cls, output: Serialised, *, streamed: bool = False, refresh_worker: bool = False) -> "Result":
@@ -48,10 +48,7 @@ class Result:
         if self.error is None:
             return {**done, "output": self.output}
         beside = {} if self.output is None else {"output": self.output}
-        error = self.error.body()
-        if len(error["message"]) > MESSAGE_CHARACTERS:
-            error["message"] = f"{error['message'][:MESSAGE_CHARACTERS]}…"
-        return {**done, "error": json.dumps(error), **beside}
+        return {**done, "error": json.dumps(self.error.body()), **beside}
 
     def to_json(self) -> bytes:
         """The body's JSON text. A large output is not written a second time."""
@@ -59,3 +56,13 @@ class Result:
             return to_json(self.body())
         members = [f'"{key}":'.encode() + to_json(value) for key, value in self.body().items() if key != "output"]
         return b"{" + b",".join([*members, b'"output":' + self.text]) + b"}"
+
+
+def _speakable(error: WorkerError) -> None:
+    """Make its texts such that any client can read them: of whole characters, and not too long."""
+    error.message = whole_text(error.message)
+    if len(error.message) > MESSAGE_CHARACTERS:
+        error.message = f"{error.message[:MESSAGE_CHARACTERS]}…"
+    error.error_code, error.type = whole_text(error.error_code), whole_text(error.type)
+    if error.param is not None:
+        error.param = whole_text(error.param)

@@ -222,11 +222,15 @@ def _text(value: Any) -> Any:  # noqa: ANN401
         raise _Fault(f"is of the type {type(value).__name__}, which JSON cannot carry. {_RETURN_INSTEAD}.") from None
 
 
+def whole_text(text: str) -> str:
+    """The text with � in the place of each half of a surrogate pair; UTF-16 joins two that stand together."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _with_whole_characters(value: Any) -> Any:  # noqa: ANN401
     match value:
         case str():
-            # UTF-16 joins two halves that stand together.
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            return whole_text(value)
         case list():
             return [_with_whole_characters(item) for item in value]
         case dict():
