@@ -9,7 +9,9 @@ from podworker.monitoring.instruments import Distribution
 from podworker.monitoring.job_metrics import BATCH, MOST_CODES, count_jobs, observe_job
 from podworker.monitoring.job_record import Generation, JobRecord, Outcome
 
-CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "demo"}
+REQUEST = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "demo"}
+CHAT = {**REQUEST, "gen_ai.provider.name": "llama_cpp"}
+"""What the conventions require."""
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +106,7 @@ def test_a_chat_is_measured_as_the_conventions_say() -> None:
         (CHAT | {"gen_ai.token.type": "input"}, 10),
         (CHAT | {"gen_ai.token.type": "output"}, 21),
     ]
-    assert points("podworker.generation.rate") == [(CHAT, 10.5)]
+    assert points("podworker.generation.rate") == [(REQUEST, 10.5)]
     assert points("podworker.prompt_cache.requests") == [({"hit": "false"}, 1)]
     assert points("podworker.prompt_cache.tokens") == [({}, 0)]
 
@@ -118,7 +120,7 @@ def test_cached_tokens_are_counted() -> None:
 def test_embeddings_have_neither_output_nor_cache() -> None:
     embedded = Generation("/v1/embeddings", "demo", started=101.0, finished=102.0, prompt_tokens=7)
     observe_job(a_job(generations=[embedded]))
-    of = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "demo"}
+    of = {**CHAT, "gen_ai.operation.name": "embeddings"}
     assert points("gen_ai.server.request.duration") == [(of, 1.0)]
     assert points("gen_ai.client.token.usage") == [(of | {"gen_ai.token.type": "input"}, 7)]
     assert points("gen_ai.server.time_to_first_token") == points("podworker.prompt_cache.requests") == []

@@ -147,17 +147,26 @@ class Instrument:
         description: One sentence or less, for who reads a dashboard.
         attributes: The names of its attributes. Each value needs all of them, as keywords with `_` for each dot; an
             empty string means that it has none. Their values have to be few: each combination is kept for ever.
+        always: Attributes that are the same for all values, which do not name them.
     """
 
     kind: Kind
 
     def __init__(
-        self, registry: Registry, name: str, unit: str, description: str, attributes: Sequence[str] = ()
+        self,
+        registry: Registry,
+        name: str,
+        unit: str,
+        description: str,
+        attributes: Sequence[str] = (),
+        *,
+        always: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.name = name
         self.unit = unit
         self.description = description
-        self.attributes = tuple(attributes)
+        self.attributes = (*attributes, *always)
+        self._always = tuple(always.values())
         self._keywords = tuple(attribute.replace(".", "_") for attribute in attributes)
         self._registry = registry
         self._lock = threading.Lock()
@@ -181,7 +190,7 @@ class Instrument:
         raise NotImplementedError
 
     def _named(self, key: tuple[str, ...]) -> Mapping[str, str]:
-        named = zip(self.attributes, key, strict=True)
+        named = zip(self.attributes, key + self._always, strict=True)
         return MappingProxyType({attribute: value for attribute, value in named if value})
 
     def _key(self, attributes: dict[str, str]) -> tuple[str, ...]:
@@ -255,6 +264,7 @@ class Histogram(Instrument):
         description: One sentence or less.
         attributes: As of any instrument.
         bounds: The upper bounds of the buckets, rising.
+        always: As of any instrument.
     """
 
     kind = Kind.HISTOGRAM
@@ -268,10 +278,11 @@ class Histogram(Instrument):
         attributes: Sequence[str] = (),
         *,
         bounds: Sequence[float],
+        always: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.bounds = tuple(bounds)
         self._buckets: dict[tuple[str, ...], tuple[list[int], list[float]]] = {}
-        super().__init__(registry, name, unit, description, attributes)
+        super().__init__(registry, name, unit, description, attributes, always=always)
 
     def record(self, *values: float, **attributes: str) -> None:
         """Count values with the same attributes."""

@@ -6,6 +6,7 @@ what a client sent.
 """
 
 from podworker.monitoring.instruments import Counter, Gauge, Histogram, Registry
+from podworker.monitoring.operations import PROVIDER
 
 REGISTRY = Registry()
 """The worker's own. Nothing is measured until its `start`."""
@@ -19,6 +20,7 @@ _TOKEN_SECONDS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75,
 _TOKENS = tuple(4**power for power in range(14))
 
 _REQUEST = ("gen_ai.operation.name", "gen_ai.request.model")
+_PROVIDER = {"gen_ai.provider.name": PROVIDER}
 _GPU = ("hw.id", "hw.name")
 
 JOBS = Counter(
@@ -57,6 +59,7 @@ REQUEST_DURATION = Histogram(
     "How long requests to the language model took.",
     (*_REQUEST, "error.type"),
     bounds=_REQUEST_SECONDS,
+    always=_PROVIDER,
 )
 TIME_TO_FIRST_TOKEN = Histogram(
     REGISTRY,
@@ -65,6 +68,7 @@ TIME_TO_FIRST_TOKEN = Histogram(
     "From a request to the first piece of its answer.",
     _REQUEST,
     bounds=_FIRST_TOKEN_SECONDS,
+    always=_PROVIDER,
 )
 TIME_PER_OUTPUT_TOKEN = Histogram(
     REGISTRY,
@@ -73,6 +77,7 @@ TIME_PER_OUTPUT_TOKEN = Histogram(
     "Time for each token after the first, by request.",
     _REQUEST,
     bounds=_TOKEN_SECONDS,
+    always=_PROVIDER,
 )
 TOKEN_USAGE = Histogram(
     REGISTRY,
@@ -81,6 +86,7 @@ TOKEN_USAGE = Histogram(
     "Tokens of a request, in its prompt and in its answer.",
     (*_REQUEST, "gen_ai.token.type"),
     bounds=_TOKENS,
+    always=_PROVIDER,
 )
 GENERATION_RATE = Histogram(
     REGISTRY,

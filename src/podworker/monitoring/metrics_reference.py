@@ -63,6 +63,7 @@ The tables have the names of Prometheus, and those of OpenTelemetry for OTLP. A 
 | `door` | `queue`, `http`, or `local`: a test input, run by hand |
 | `gen_ai_operation_name` | `chat`, `text_completion`, `embeddings`, `rerank` |
 | `gen_ai_request_model` | the name of the model, whatever the request called it |
+| `gen_ai_provider_name` | `llama_cpp` |
 | `error_type` | the error's code, or `cancelled`, or empty |
 | `podworker_process` | `worker`, `engine` |
 

@@ -1,5 +1,7 @@
-"""What a request to the language model does, in OpenTelemetry's words."""
+"""What a request to the language model does, and who does it, in OpenTelemetry's words."""
 
+PROVIDER = "llama_cpp"
+"""The `gen_ai.provider.name`: the conventions have none for llama.cpp; others may be used."""
 _OPERATIONS = {
     "/v1/chat/completions": "chat",
     "/v1/responses": "chat",

@@ -22,13 +22,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from podworker.monitoring.job_record import Generation, JobRecord, Outcome
-from podworker.monitoring.operations import operation
+from podworker.monitoring.operations import PROVIDER, operation
 from podworker.monitoring.otlp_metrics import NANOSECONDS
 from podworker.monitoring.redaction import redact
 from podworker.monitoring.traceparent import Traceparent, parse
 
-PROVIDER = "llama_cpp"
-"""The conventions have no name for llama.cpp; others may be used."""
 OTHER = "other"
 KINDS = {"queue": SpanKind.CONSUMER, "http": SpanKind.SERVER}
 TRIGGERS = {"queue": "pubsub", "http": "http"}
