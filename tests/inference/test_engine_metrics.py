@@ -141,10 +141,10 @@ async def test_a_request_moves_what_is_told_of_requests(engine: Engine) -> None:
             record.end(None)
     found = await snapshot()
     usage = found["gen_ai.client.token.usage"]
-    assert usage[*REQUEST, "output"] == 10
-    assert usage[*REQUEST, "input"] > 0
+    assert usage[*REQUEST, "output", "llama_cpp"] == 10
+    assert usage[*REQUEST, "input", "llama_cpp"] > 0
     for name in ("request.duration", "time_to_first_token", "time_per_output_token"):
-        assert found[f"gen_ai.server.{name}"][REQUEST] > 0
+        assert found[f"gen_ai.server.{name}"][*REQUEST, "llama_cpp"] > 0
     assert found["podworker.generation.rate"][REQUEST] > 0
     assert found["podworker.prompt_cache.requests"]["true",] >= 1
     assert found["podworker.prompt_cache.tokens"][()] > 0
