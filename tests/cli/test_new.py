@@ -223,3 +223,12 @@ def test_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
     assert done.exit_code == 2
     assert "no good name" in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "my-worker").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "my-worker", tmp_path / "file" / "my-worker"):
+        done = CliRunner().invoke(main, ["new", str(folder)])
+        assert done.exit_code == 1
+        assert f"Error: Cannot write {folder}" in done.output

@@ -52,12 +52,18 @@ def command(folder: Path, kind: str) -> None:
     source = origin()
     tools = installer(source)
     for path, text in project(kind, _values(name, kind, source, tools)):
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        click.echo(f"  {file}")
+        _write(folder / path, text)
+        click.echo(f"  {folder / path}")
     steps = [f"cd {shlex.quote(str(folder))}", *install_steps(tools), *run_steps(kind)]
     click.echo("\n".join(["\nNext:", *(f"  {step}" for step in steps)]))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"Cannot write {file}: {error.strerror}. Choose another folder.") from None
 
 
 def _values(name: str, kind: str, source: Origin, tools: Installer) -> dict[str, str]:
