@@ -75,12 +75,13 @@ class Proxy:
             url = base.join(URL(address))
         except ValueError:
             url = URL()
-        if url.scheme not in ("http", "https") or not url.host or url.user is not None:
+        host = url.raw_host  # in ASCII: no name can look like another
+        if url.scheme not in ("http", "https") or not host or url.user is not None:
             message = "This is no http:// or https:// URL without a user name."
             raise podworker.InvalidInput(message, param="input.url")
-        if ":" in url.host or url.host.replace(".", "").isdigit():  # nothing would resolve it, and so check it
+        if ":" in host or host.replace(".", "").isdigit():  # nothing would resolve it, and so check it
             raise podworker.InvalidInput("The host is an address. Send its name.", param="input.url")
-        name = url.host if url.is_default_port() else f"{url.host}:{url.port}"
+        name = host if url.is_default_port() else f"{host}:{url.port}"
         if name not in self.allowed:
             raise podworker.InvalidInput(f"{name} is not among the allowed hosts.", param="input.url")
         return url

@@ -101,7 +101,7 @@ async def server(example: ModuleType) -> AsyncIterator[Server]:
 
 
 def test_through_the_emulator() -> None:
-    with endpoint(EXAMPLES / "api_proxy" / "handler.py", ALLOWED_HOSTS="localhost, other.test") as worker:
+    with endpoint(EXAMPLES / "api_proxy" / "handler.py", ALLOWED_HOSTS="LocalHost, other.test") as worker:
         with pytest.raises(WorkerError, match="an address that is not on the public Internet") as refused:
             worker.run({"url": "http://localhost/"})
         assert (refused.value.error_code, refused.value.param) == ("invalid_input", "input.url")
@@ -212,6 +212,8 @@ async def test_an_answer_that_unpacks_to_too_much_is_cut_off(server: Server) -> 
         "http://0177.0.0.1/",
         "http://0/",
         "http://①②⑦.0.0.1/",
+        "http://xn--a/",  # no name can be made of it
+        "http://xn--api-.test/",
     ],
 )
 async def test_what_is_not_on_the_list_is_refused(server: Server, example: ModuleType, url: str) -> None:
