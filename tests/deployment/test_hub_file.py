@@ -31,6 +31,13 @@ def test_they_keep_runpods_rules(hub: dict[str, object]) -> None:
     assert problems_of_tests(json.loads((RUNPOD / "tests.json").read_text()), runs_on="GPU") == []
 
 
+@pytest.mark.parametrize("name", ["hub.json", "tests.json"])
+def test_the_lowest_driver_is_the_first(name: str) -> None:
+    """What makes one minimum of the list takes the lowest version, or simply the first."""
+    versions = json.loads((RUNPOD / name).read_text())["config"]["allowedCudaVersions"]
+    assert versions[0] == "11.8" == min(versions, key=lambda version: tuple(map(int, version.split("."))))
+
+
 def test_the_icon_is_there(hub: dict[str, object]) -> None:
     assert (RUNPOD / PurePosixPath(str(hub["iconUrl"])).name).read_bytes().startswith(b"\x89PNG")
 

@@ -43,6 +43,7 @@ def changed(table: Mapping[str, Any], path: str, value: object) -> dict[str, Any
         ("config.gpuIds", "RTX 4090", "config.gpuIds: must name a pool"),
         ("config.gpuIds", "ADA_24,NVIDIA L5", "config.gpuIds: 'NVIDIA L5' is neither a pool nor"),
         ("config.allowedCudaVersions", ["12"], "config.allowedCudaVersions: must be a list of versions"),
+        ("config.allowedCudaVersions", ["12.10", "12.9"], "config.allowedCudaVersions: must begin with the lowest"),
         ("config.env.0.key", "a-b", "config.env.0.key: must be the name of a variable."),
         ("config.env.0.value", "x", "config.env.0: must have either a value or an input."),
         ("config.env.0.input.type", "file", "config.env.0.input.type: must be one of string, huggingface"),

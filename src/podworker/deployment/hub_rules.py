@@ -118,6 +118,8 @@ def _cuda(path: str, config: Mapping[str, Any]) -> Iterator[str]:
     versions = config.get("allowedCudaVersions", [])
     if not isinstance(versions, list) or not all(_CUDA.fullmatch(str(version)) for version in versions):
         yield f'{path}.allowedCudaVersions: must be a list of versions such as "12.8".'
+    elif versions != sorted(versions, key=lambda version: [int(part) for part in version.split(".")]):
+        yield f"{path}.allowedCudaVersions: must begin with the lowest: runpodctl takes the first for the minimum."
 
 
 def _variable(path: str, entry: object) -> Iterator[str]:

@@ -13,7 +13,7 @@ Variant: TypeAlias = Literal["cpu", "cuda11.8", "cuda12.8", "handler"]
 DEFAULT_VARIANT: Variant = "cuda11.8"
 CUDA_VERSIONS = (
     *("11.8", "12.0", "12.1", "12.2", "12.3", "12.4", "12.5", "12.6", "12.7", "12.8", "12.9"),
-    *("13.0", "13.1", "13.2"),
+    *("13.0", "13.1", "13.2", "13.3"),
 )
 """What drivers may say that they support. A driver runs programs of its version and of older ones.
 
@@ -27,9 +27,13 @@ def least_cuda(variant: Variant) -> str | None:
 
 
 def allowed_cuda(variant: Variant) -> list[str]:
-    """All versions that will do, new ones first, as the Hub wants them."""
+    """All versions that will do, as the Hub wants them: the oldest first.
+
+    RunPod's own tools make one minimum of them, each in its way: the console and the MCP server take the lowest,
+    `runpodctl serverless create --hub-id` the first one. A driver whose version is not in the list gets no worker.
+    """
     least = least_cuda(variant)
-    return [] if least is None else list(reversed(CUDA_VERSIONS[CUDA_VERSIONS.index(least) :]))
+    return [] if least is None else list(CUDA_VERSIONS[CUDA_VERSIONS.index(least) :])
 
 
 def published_image(variant: Variant) -> str:
