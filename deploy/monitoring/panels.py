@@ -75,7 +75,12 @@ def _stat(title: str, query: str, unit: str, description: str) -> Panel:
 
 ROWS: dict[str, list[Panel]] = {
     "Overview": [
-        _stat("Workers", f"count(podworker_info{{{WORKERS}}})", "short", "Workers that told of themselves."),
+        _stat(
+            "Workers",
+            f"count(count by (job, worker) (podworker_info{{{WORKERS}}}))",
+            "short",
+            "Workers that told of themselves.",
+        ),
         _stat("Jobs", ENDED, "reqps", "Jobs that ended."),
         _stat("Failed", FAILED_SHARE, "percentunit", "The share of the jobs that failed."),
         _stat("Wait, p95", quantile(0.95, "podworker_job_wait_seconds", WORKERS), "s", "From arrival to handler."),
@@ -111,8 +116,13 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel(
             "Running",
-            {"running": gauge("podworker_jobs_running"), "may run": gauge("podworker_jobs_concurrency")},
-            description="With all that may run at work, jobs wait: give the endpoint more workers.",
+            {
+                "running": gauge("podworker_jobs_running"),
+                "on average": rate("podworker_job_duration_seconds_sum", WORKERS),
+                "may run": gauge("podworker_jobs_concurrency"),
+            },
+            description="With all that may run at work, jobs wait: give the endpoint more workers. Workers that push "
+            "tell what runs as a job has just ended; the average is by the time that jobs took.",
         ),
     ],
     "Language model": [
@@ -248,7 +258,10 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel(
             "GPU utilisation",
-            {"{{worker}} {{hw_name}}": f"avg by (worker, hw_id, hw_name) (hw_gpu_utilization_ratio{{{WORKERS}}})"},
+            {
+                "{{worker}} {{hw_name}} {{hw_id}}": "avg by (worker, hw_id, hw_name) "
+                f"(hw_gpu_utilization_ratio{{{WORKERS}}})"
+            },
             "percentunit",
             width=12,
             largest=1,
