@@ -204,6 +204,8 @@ def check_edits() -> None:
             shutil.copy2(ROOT / name, context / name)
         for name in ("src", "docker"):
             shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
+        # Both of these files: somebody may be editing those of the repository.
+        build("cpu", "--tag", HANDLER, "--target", "handler", "--context", str(context))
         with (context / "handler.py").open("a") as file:
             file.write("# edited\n")
         with timed("built again with an edited handler.py"):
@@ -297,7 +299,6 @@ async def main() -> None:
         shutil.copy2(model, models / "model.gguf")
         await check_worker(models)
         await check_baked(models)
-    build("cpu", "--tag", HANDLER, "--target", "handler")
     check_edits()
     await check_project()
     podman("rmi", "--force", BAKED)
