@@ -87,6 +87,26 @@ async def test_refusals_say_how_it_is_done() -> None:
             assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
+@pytest.mark.parametrize(
+    ("settings", "headers", "status"),
+    [
+        ({}, {}, 200),
+        ({}, {"Sec-Fetch-Site": "same-origin"}, 200),
+        ({}, {"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"cors_origins": "https://ours.example"}, {"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"cors_origins": "https://theirs.example"}, {"Sec-Fetch-Site": "cross-site"}, 200),
+        ({"cors_origins": "*"}, {"Sec-Fetch-Site": "cross-site"}, 200),
+        ({"api_keys": "a-key"}, {"Sec-Fetch-Site": "cross-site", "Authorization": "a-key"}, 200),
+    ],
+)
+async def test_forms_of_other_sites(settings: dict[str, Any], headers: dict[str, str], status: int) -> None:
+    async with open_door(echo, **settings) as subject:
+        sent = {"Origin": "https://theirs.example", "Content-Type": "text/plain", **headers}
+        answer = await subject.ask("POST", "/runsync", data=b'{"input": 1}', headers=sent)
+        assert answer[0] == status
+        assert (await subject.get("/ping", headers=headers))[0] == 200
+
+
 async def test_a_health_check_path_opens_no_other_method() -> None:
     async with open_door(echo, api_keys="a-key", health_check_path="/run") as subject:
         assert (await subject.get("/run"))[0] == 200

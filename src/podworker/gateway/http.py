@@ -18,7 +18,7 @@ from podworker.gateway.http_access import require_key
 from podworker.gateway.http_api import HttpApi
 from podworker.gateway.http_bodies import json_response
 from podworker.gateway.http_clients import give_up_stalled, quieten_bad_requests
-from podworker.gateway.http_cors import allow_origins
+from podworker.gateway.http_cors import allow_origins, refuse_other_sites
 from podworker.gateway.http_handler_routes import HandlerRoutes
 from podworker.gateway.http_jobs import HttpJobs
 from podworker.gateway.http_openapi import openapi
@@ -123,10 +123,11 @@ class HttpDoor:
 
     def _app(self, body_bytes: int) -> web.Application:
         health_path = self._health_path()
-        check = require_key(self._keys(), KEYLESS_PATHS | {health_path})
+        keys, origins = self._keys(), set(_listed(self._settings.cors_origins or ""))
+        check = require_key(keys, KEYLESS_PATHS | {health_path}) if keys else refuse_other_sites(origins)
         app = web.Application(client_max_size=body_bytes, middlewares=[self._answer_errors, check])
         app.on_response_prepare.extend([request_id.answer_back, give_up_stalled])
-        allow_origins(app, set(_listed(self._settings.cors_origins or "")))
+        allow_origins(app, origins)
         app.add_routes([web.get(path, self._ping) for path in dict.fromkeys(["/ping", health_path])])
         app.add_routes([web.get("/openapi.json", self._openapi), web.get("/docs", self._docs)])
         app.add_routes([web.get("/metrics", self._metrics)])

@@ -1,9 +1,11 @@
-"""The web sites whose pages may call the worker (CORS): browsers ask it."""
+"""Pages of web sites: those that may call the worker (CORS: browsers ask it), and those that may not."""
 
 from collections.abc import Set
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
+
+from podworker.errors import InvalidInput
 
 
 def allow_origins(app: web.Application, origins: Set[str]) -> None:
@@ -11,17 +13,14 @@ def allow_origins(app: web.Application, origins: Set[str]) -> None:
     if not origins:
         return
 
-    def allowed(request: web.Request) -> bool:
-        return bool(origins & {request.headers.get("Origin", ""), "*"})
-
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-        if allowed(request):
+        if _from_one_of(origins, request):
             response.headers["Access-Control-Allow-Origin"] = request.headers.get("Origin", "*")
             response.headers["Vary"] = "Origin"
 
     @web.middleware
     async def answer_preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method != "OPTIONS" or not allowed(request):
+        if request.method != "OPTIONS" or not _from_one_of(origins, request):
             return await handler(request)
         asked = request.headers.get("Access-Control-Request-Headers", "*")
         headers = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": asked}
@@ -29,3 +28,28 @@ def allow_origins(app: web.Application, origins: Set[str]) -> None:
 
     app.on_response_prepare.append(add_headers)
     app.middlewares.insert(0, answer_preflight)
+
+
+def refuse_other_sites(origins: Set[str]) -> Middleware:
+    """A middleware that refuses what the page of a site that is none of these makes a browser send.
+
+    A page need not ask before it sends a form: any site could start jobs on a worker that listens on its reader's own
+    machine. Browsers say where a request comes from (Fetch Metadata: `Sec-Fetch-Site`); other clients do not.
+    """
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        from_elsewhere = request.headers.get("Sec-Fetch-Site") == "cross-site"
+        if from_elsewhere and request.method == "POST" and not _from_one_of(origins, request):
+            raise InvalidInput(
+                "Pages of other web sites may not send jobs to this worker. Name the site in CORS_ORIGINS, or set "
+                "API_KEYS.",
+                status=403,
+            )
+        return await handler(request)
+
+    return check
+
+
+def _from_one_of(origins: Set[str], request: web.Request) -> bool:
+    return bool(origins & {request.headers.get("Origin", ""), "*"})
