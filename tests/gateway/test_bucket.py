@@ -209,9 +209,23 @@ async def test_the_bucket_that_a_job_brings_along_wins(bucket: Bucket) -> None:
     assert len(stored(bucket, "podworker/my-endpoint/job-2.json")[0]) == 2002
 
 
-@pytest.mark.parametrize("config", [None, {}, "bucket", {"endpointUrl": "file:///etc", "accessId": "a"}])
-async def test_without_a_bucket_a_large_result_is_refused(config: object) -> None:
-    with pytest.raises(ResultTooLarge, match=r"The result has 2,002 bytes of JSON; RunPod takes 1,000\."):
+WHOLE_CONFIG = {"endpointUrl": "https://s3.example", "accessId": "a", "accessSecret": "s", "bucketName": "b"}
+
+
+@pytest.mark.parametrize(
+    ("config", "advice"),
+    [
+        (None, "Return less, or set BUCKET_ENDPOINT_URL"),
+        ({}, "Return less, or set BUCKET_ENDPOINT_URL"),
+        ("bucket", "The job's s3Config names no bucket"),
+        ({"endpointUrl": "https://s3.example", "accessId": "a"}, "The job's s3Config names no bucket"),
+        ({**WHOLE_CONFIG, "endpointUrl": "file:///etc"}, "The job's s3Config names no bucket"),
+        ({**WHOLE_CONFIG, "endpointUrl": "https://["}, "The job's s3Config names no bucket"),
+        ({**WHOLE_CONFIG, "bucketName": 5}, "The job's s3Config names no bucket"),
+    ],
+)
+async def test_without_a_bucket_a_large_result_is_refused(config: object, advice: str) -> None:
+    with pytest.raises(ResultTooLarge, match=rf"has 2,002 bytes of JSON; RunPod takes 1,000\. {advice}"):
         await fitted(result(2000), Job("1", {}, {"s3Config": config}), SMALL)
 
 

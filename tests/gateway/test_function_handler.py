@@ -335,5 +335,6 @@ def test_wrong_uses_are_told_in_plain_sentences() -> None:
 
     with pytest.raises(StartupError, match=r"The annotation of `input`, .*Thread.*Use a pydantic model"):
         FunctionHandler(with_socket)
-    with pytest.raises(StartupError, match="concurrency is 0"):
-        FunctionHandler(plain, concurrency=0)
+    for concurrency in (0, "4", 2.5, None):
+        with pytest.raises(StartupError, match=f"concurrency is {concurrency!r}"):
+            FunctionHandler(plain, concurrency=concurrency)  # type: ignore[arg-type] # of an environment variable, say

@@ -70,7 +70,7 @@ class Bucket:
         if not all(isinstance(value, str) and value for value in values):
             return None
         endpoint_url, key, secret, name = cast("list[str]", values)
-        if urlsplit(endpoint_url).scheme not in ("http", "https"):
+        if not _is_web_address(endpoint_url):
             return None
         return cls(endpoint_url.rstrip("/"), key, secret, name)
 
@@ -168,6 +168,14 @@ class Bucket:
         from botocore.credentials import Credentials  # noqa: PLC0415 - see _signed
 
         return Credentials(self.access_key_id, self.secret_access_key)
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 def _s3_code(answer: str) -> str:

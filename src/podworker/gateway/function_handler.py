@@ -41,8 +41,8 @@ class FunctionHandler(Handler):
     """
 
     def __init__(self, function: Function, *, concurrency: int = 1) -> None:
-        if concurrency < 1:
-            raise StartupError(f"concurrency is {concurrency}. It is the number of jobs at a time: at least 1.")
+        if not isinstance(concurrency, int) or concurrency < 1:  # type: ignore[redundant-expr] # few users check types
+            raise StartupError(f"concurrency is {concurrency!r}. It is the number of jobs at a time: at least 1.")
         self.concurrency = concurrency
         self._function = function
         self._signature = read_signature(function)

@@ -14,6 +14,14 @@ logger = logging.getLogger(__name__)
 
 ENVELOPE_BYTES = 100
 """What stands around an output in a body: `output`, and perhaps `stopPod`."""
+_NO_BUCKET = (
+    "Return less, or set BUCKET_ENDPOINT_URL, BUCKET_ACCESS_KEY_ID and BUCKET_SECRET_ACCESS_KEY on the endpoint (or "
+    "send s3Config with the job): the result is put there then, and the job returns a link."
+)
+_BROKEN_CONFIG = (
+    "The job's s3Config names no bucket for it: send endpointUrl (https://…), accessId, accessSecret and bucketName, "
+    "each as text."
+)
 
 
 async def fitted(result: Result, job: Job, limits: Limits) -> Result:
@@ -31,9 +39,8 @@ async def fitted(result: Result, job: Job, limits: Limits) -> Result:
     bucket = Bucket.of_job(job.raw) or limits.bucket
     if bucket is None:
         raise ResultTooLarge(
-            f"The result has {size:,} bytes of JSON; RunPod takes {limits.result_bytes:,}. Return less, or set "
-            "BUCKET_ENDPOINT_URL, BUCKET_ACCESS_KEY_ID and BUCKET_SECRET_ACCESS_KEY on the endpoint (or send s3Config "
-            "with the job): the result is put there then, and the job returns a link."
+            f"The result has {size:,} bytes of JSON; RunPod takes {limits.result_bytes:,}. "
+            f"{_BROKEN_CONFIG if job.raw.get('s3Config') else _NO_BUCKET}"
         )
     url = await bucket.upload(f"podworker/{limits.endpoint}/{job.id}.json", result.text or b"")
     logger.info("The result of %d bytes is in the bucket", size)
