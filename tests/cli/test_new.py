@@ -76,6 +76,8 @@ def test_it_is_complete(folder: Path) -> None:
     hub = json.loads((folder / ".runpod" / "hub.json").read_text())
     assert hub["title"] == "my-worker"
     assert len(hub["description"]) <= 191, "RunPod's limit"
+    assert "COPY *.py ./" in (folder / "Dockerfile").read_text(), "a handler can have modules beside it"
+    assert (folder / ".dockerignore").read_text().split() == ["*", "!*.py", "!requirements.txt"]
     tests = json.loads((folder / ".runpod" / "tests.json").read_text())["tests"]
     assert tests[0]["input"] == json.loads((folder / "test_input.json").read_text())["input"]
 
