@@ -55,7 +55,9 @@ async def test_a_hub_that_cannot_be_reached(tmp_path: Path, closed_port: str) ->
     assert beside.verdict is Verdict.PROBLEM
     not_needed = await examined(closed_port, model=str(tmp_path / "model.gguf"))
     assert not_needed.verdict is Verdict.OK
-    assert "nothing that is set has to be fetched" in not_needed.found
+    assert not_needed.found.endswith("nothing that is set has to be fetched from it.")
+    unchecked = await examined(closed_port, model=str(tmp_path / "model.gguf"), hf_token=TOKEN)
+    assert unchecked.found.endswith("HF_TOKEN was not checked.")
 
 
 async def test_offline_asks_nobody(hub: HubServer) -> None:

@@ -31,8 +31,9 @@ def command(
     """Check this machine or container before it serves.
 
     Looks at the settings, the GPU and its driver, the engine, the model and whether it fits into the memory, the
-    volume, the Hugging Face hub, the port, the bucket and RunPod's variables, and says what to do where something is
-    not right. Nothing is downloaded but the beginning of the model, and nothing is changed. Secrets are never shown.
+    volume, the Hugging Face hub, the port, the bucket, the OTLP receiver and RunPod's variables, and says what to do
+    where something is not right. Nothing is downloaded but the beginning of the model, and nothing is changed. Secrets
+    are never shown.
 
     Exit code 1 if there is a problem; with --strict, if there is a warning, too.
 

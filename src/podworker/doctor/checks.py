@@ -8,6 +8,7 @@ from podworker.doctor.hub import hub
 from podworker.doctor.model import memory, model
 from podworker.doctor.platform import platform
 from podworker.doctor.port import port
+from podworker.doctor.receiver import receiver
 from podworker.doctor.settings import settings
 from podworker.doctor.volume import volume
 
@@ -24,4 +25,5 @@ CHECKS = (
     Check("hub", "Hugging Face hub", hub),
     Check("port", "Port", port),
     Check("bucket", "Bucket", bucket),
+    Check("receiver", "OTLP receiver", receiver, seconds=15.0),
 )

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from podworker.configuration import Settings
-from podworker.doctor.check import Facts, Finding, Verdict, ok, problem, skipped, warning
+from podworker.doctor.check import Facts, Finding, ok, problem, skipped, warning
 from podworker.errors import StartupError
 from podworker.models.model_set import find_models
 from podworker.models.reference import ModelReference, parse_adapters, parse_reference
@@ -71,7 +71,8 @@ def _owner(answer: "httpx2.Response") -> str:
 def _unreachable(settings: Settings, how: str) -> Finding:
     found = f"{settings.hf_endpoint} {how}"
     if not _is_needed(settings):
-        return Finding(Verdict.OK, f"{found}; nothing that is set has to be fetched from it.")
+        unchecked = " HF_TOKEN was not checked." if settings.hf_token else ""
+        return ok(f"{found}; nothing that is set has to be fetched from it.{unchecked}")
     return problem(
         f"{found}.",
         "Check HF_ENDPOINT, the network, and HTTPS_PROXY if there is one. Without a network, put the model on the "

@@ -6,12 +6,12 @@ import time
 import uuid
 from collections import deque
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import requests
 from opentelemetry.exporter.otlp.proto.http import metric_exporter, trace_exporter
-from opentelemetry.sdk.metrics.export import MetricExportResult
+from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -51,6 +51,15 @@ class Session(requests.Session):
             raise
         self.problem = None if 200 <= response.status_code < 300 else f"HTTP {response.status_code}"
         return response
+
+
+class Refusal(NamedTuple):
+    """A receiver does not take what it is sent."""
+
+    found: str
+    """What, and the status or the kind of the failure."""
+    advice: str
+    """What to do."""
 
 
 class OtlpSender:
@@ -94,29 +103,37 @@ class OtlpSender:
             if not self._check("Traces", taken=self._spans.export(spans) is SpanExportResult.SUCCESS):
                 return
 
+    def refusal(self, *, traces: bool) -> Refusal | None:
+        """What the receiver does not take, tried with messages that hold nothing; None where it takes all.
+
+        Args:
+            traces: Whether traces are to be sent to it, too.
+        """
+        if self._registry is not None:
+            taken = self._metrics.export(MetricsData([])) is MetricExportResult.SUCCESS
+            if refusal := self._refusal("Metrics", taken=taken):
+                return refusal
+        return self._refusal("Traces", taken=self._spans.export([]) is SpanExportResult.SUCCESS) if traces else None
+
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
     def _check(self, what: str, *, taken: bool) -> bool:
         """Whether the receiver took something; where it did not, the log says so now and then."""
-        problem = self._session.problem or (None if taken else "they could not be encoded")
-        if problem is not None:
-            self._warn(what, problem)
-        return problem is None
-
-    def _warn(self, what: str, problem: str) -> None:
+        refusal = self._refusal(what, taken=taken)
         now = time.monotonic()
-        if self._warned_at is not None and now - self._warned_at < WARNING_SECONDS:
-            return
-        self._warned_at = now
-        logger.warning(
-            "%s do not reach %s (%s). Jobs are not affected. %s",
-            what,
-            self._endpoint.netloc,
-            problem,
-            _advice(what, self._endpoint),
-        )
+        if refusal and (self._warned_at is None or now - self._warned_at >= WARNING_SECONDS):
+            self._warned_at = now
+            logger.warning("%s Jobs are not affected. %s", refusal.found, refusal.advice)
+        return refusal is None
+
+    def _refusal(self, what: str, *, taken: bool) -> Refusal | None:
+        """Why the last post was in vain."""
+        problem = self._session.problem or (None if taken else "they could not be encoded")
+        if problem is None:
+            return None
+        return Refusal(f"{what} do not reach {self._endpoint.netloc} ({problem}).", _advice(what, self._endpoint))
 
 
 def _advice(what: str, endpoint: SplitResult) -> str:

@@ -45,18 +45,10 @@ class Telemetry:
 
     def _connect(self) -> "OtlpSender | None":
         """In the thread that sends."""
-        try:
-            from podworker.monitoring.otlp import OtlpSender  # noqa: PLC0415 - a tenth of a second
-        except ImportError as error:
-            logger.warning(
-                "OTEL_EXPORTER_OTLP_ENDPOINT is set, but no metrics or traces are sent: %s is not installed. Install "
-                'it in the image with pip install "podworker[otlp]".',
-                error.name,
-            )
+        found = sender(self._settings, self._ended)
+        if found is None:
             self._watch_no_more()
-            return None
-        registry = None if self._settings.metrics == "off" else metrics.REGISTRY
-        return OtlpSender(self._settings, registry, self._ended)
+        return found
 
     def _job_arrived(self, record: JobRecord) -> None:
         self._first = self._first or record
@@ -77,6 +69,25 @@ class Telemetry:
 
 
 _running: list[Telemetry] = []
+
+
+def sender(settings: Settings, ended: deque[tuple[JobRecord, bool]]) -> "OtlpSender | None":
+    """What sends to the receiver; None, and a warning in the log, where the packages for that are missing.
+
+    Args:
+        settings: The settings, with a receiver.
+        ended: See OtlpSender.
+    """
+    try:
+        from podworker.monitoring.otlp import OtlpSender  # noqa: PLC0415 - a tenth of a second
+    except ImportError as error:
+        logger.warning(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but no metrics or traces are sent: %s is not installed. Install "
+            'it in the image with pip install "podworker[otlp]".',
+            error.name,
+        )
+        return None
+    return OtlpSender(settings, None if settings.metrics == "off" else metrics.REGISTRY, ended)
 
 
 def receiver(settings: Settings) -> str | None:
