@@ -15,7 +15,7 @@ import psutil
 
 from tests.survivors import survivors
 
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 class HttpWorker:

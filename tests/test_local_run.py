@@ -46,7 +46,7 @@ async def by_hand(
     process = await asyncio.create_subprocess_exec(
         sys.executable, file, *arguments, cwd=folder, env={**NO_RUNPOD, **environment}, stdout=PIPE, stderr=PIPE
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         output, errors = await process.communicate()
     lines = [json.loads(line) for line in output.decode().splitlines() if line.startswith("{")]
     return process.returncode, lines, output.decode() + errors.decode()
@@ -153,10 +153,10 @@ async def test_8_the_api_has_runpods_methods_and_routes(tmp_path: Path, code: st
         assert process.stdout is not None
         address = await _printed_address(process.stdout)
         for root in ("", "/v2/local"):
-            async with httpx.AsyncClient(base_url=f"{address}{root}", timeout=60) as client:
+            async with httpx.AsyncClient(base_url=f"{address}{root}", timeout=120) as client:
                 await _check_api(client)
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await process.communicate()
         assert process.returncode == 0
     finally:
@@ -184,7 +184,7 @@ async def _check_api(client: httpx.AsyncClient) -> None:
 
 
 async def _printed_address(output: asyncio.StreamReader) -> str:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         async for line in output:
             if address := re.search(r"http://127\.0\.0\.1:\d+", line.decode()):
                 return address[0]

@@ -14,7 +14,7 @@ import psutil
 from podworker.emulator import Emulator
 from tests.survivors import survivors
 
-SECONDS = 60.0
+SECONDS = 120.0
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"}
 
 

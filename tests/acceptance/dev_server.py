@@ -18,8 +18,8 @@ import psutil
 from podworker.monitoring import phases
 from tests.survivors import survivors
 
-START_SECONDS = 90.0
-STOP_SECONDS = 60.0
+START_SECONDS = 150.0
+STOP_SECONDS = 120.0
 SMALL = ("--set", "context_length=512", "--set", "threads=1")
 """Settings for tests. Threads of engines that share cores wait for each other: two at a time would be slower by far."""
 SAME_EACH_TIME = {"temperature": 0, "cache_prompt": False}
@@ -123,7 +123,7 @@ class DevServer:
                 self._news.notify_all()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Ask until `condition` holds, for what cannot tell by itself when it changes."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -93,7 +93,7 @@ def test_worker_killed_and_its_job_done_by_another(tmp_path: Path, tiny: tuple[s
 
         assert survivors(children) == []
         (tmp_path / "open").touch()
-        wait_until(lambda: status(dev, job)["status"] == "COMPLETED", seconds=120)
+        wait_until(lambda: status(dev, job)["status"] == "COMPLETED")
         assert status(dev, job)["workerId"] != first
 
 
@@ -138,6 +138,6 @@ def submit_sync(dev: DevServer, job_input: dict[str, object]) -> dict[str, objec
     """Where it takes longer than `/runsync` waits, its end is waited for."""
     answer: dict[str, object] = dev.http.post(f"{dev.base_url}/runsync", json={"input": job_input}).json()
     if answer["status"] in ("IN_QUEUE", "IN_PROGRESS"):
-        wait_until(lambda: status(dev, str(answer["id"]))["status"] in ("COMPLETED", "FAILED"), seconds=120)
+        wait_until(lambda: status(dev, str(answer["id"]))["status"] in ("COMPLETED", "FAILED"))
         return status(dev, str(answer["id"]))
     return answer

@@ -12,11 +12,12 @@ from tests.acceptance.dev_server import DevServer
 CLIENTS = Path(__file__).parent / "node_clients"
 
 
+@pytest.mark.timeout(600)  # npm fetches the clients
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed: Node.js has it")
 def test_javascript_clients(dev: DevServer, tmp_path: Path) -> None:
     folder = shutil.copytree(CLIENTS, tmp_path / "clients")
     npm = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    subprocess.run(npm, cwd=folder, check=True, capture_output=True, timeout=120)
+    subprocess.run(npm, cwd=folder, check=True, capture_output=True, timeout=400)
     base, _, name = dev.base_url.rpartition("/")
     program = ["node", "clients.mjs", base, name, dev.openai_url]
     done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=120, check=False)

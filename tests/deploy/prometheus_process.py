@@ -13,7 +13,7 @@ import aiohttp
 
 from tests.deploy.promql import ALERTS
 
-SECONDS = 60.0
+SECONDS = 120.0
 JOB = "podworker"
 
 

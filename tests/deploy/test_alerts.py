@@ -19,6 +19,7 @@ from tests.deploy.promql import FOLDER, alerts, document
     ],
     ids=lambda arguments: " ".join(arguments[:2]),
 )
+@pytest.mark.timeout(600)  # it is fetched the first time
 def test_promtool(promtool: Path, arguments: list[str]) -> None:
     done = subprocess.run(
         [promtool, *arguments], cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False

@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from deploy.monitoring.dashboard import COLUMNS, text
 from podworker.monitoring.instruments import Distribution, Instrument, Kind, Metric, Point, Snapshot
 from podworker.monitoring.metrics import REGISTRY
@@ -67,6 +69,7 @@ def test_panels_do_not_overlap() -> None:
         taken |= cells
 
 
+@pytest.mark.timeout(600)  # it is fetched the first time
 def test_promtool_finds_nothing_to_say_about_the_names(promtool: Path) -> None:
     """Of all metrics, those of a GPU among them."""
     every = Snapshot(1.0, tuple(_with_a_value(instrument) for instrument in REGISTRY.instruments))

@@ -15,7 +15,8 @@ from tests.deploy.prometheus_process import JOB, Prometheus, prometheus
 from tests.deploy.promql import panels, queries, variables
 from tests.http_worker import HttpWorker, http_worker
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+# Prometheus is fetched the first time.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 BUILT_IN = ["-m", "podworker", "serve", "--builtin", "--http", "--port", "0"]
 SMALL = {"CONTEXT_LENGTH": "512", "THREADS": "1", "SLOTS": "2", "RUNPOD_POD_ID": "w1", "MODE": "http"}

@@ -84,6 +84,8 @@ import os, runpod
 runpod.serverless.start({"handler": lambda job: os.environ["RUNPOD_POD_ID"], "refresh_worker": True})
 """
 
+pytestmark = pytest.mark.timeout(600)  # each start of the SDK takes seconds, and on slow machines half a minute
+
 
 def call(endpoint: runpod.Endpoint, gate: Path) -> dict[str, Any]:
     """Everything that RunPod's client can do, and what came of it."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
     """Return once the condition holds; fail if it never does."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds

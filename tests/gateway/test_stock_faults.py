@@ -25,6 +25,7 @@ STOCK = (
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(600),  # the first of them starts a worker for the others, too
     pytest.mark.parametrize(
         "stock", [False, pytest.param(True, marks=pytest.mark.xfail(strict=True, reason="the stock SDK's fault"))]
     ),

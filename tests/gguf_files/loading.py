@@ -20,7 +20,8 @@ from podworker.inference.engine_main import common_params
 from podworker.inference.engine_options import EngineOptions, attributes
 
 REFUSED = 3
-SECONDS = 20
+SECONDS = 60
+"""For one file, on a slow machine, too."""
 MEMORY = 4 << 30
 KEY = "key"
 

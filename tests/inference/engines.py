@@ -37,7 +37,7 @@ async def running(
     options: EngineOptions = OPTIONS,
     *,
     restarts: int = 1,
-    start_timeout: float = 60,
+    start_timeout: float = 120,
     stuck_after: float = 60,
     on_ready: Callable[[EngineClient], Coroutine[Any, Any, None]] | None = None,
 ) -> AsyncIterator[Engine]:
@@ -81,6 +81,6 @@ async def complete(engine: Engine) -> str:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110 - the kernel does not tell
             await asyncio.sleep(0.01)

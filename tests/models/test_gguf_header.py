@@ -102,7 +102,7 @@ def large_vocabulary(path: Path, tokens: int) -> Path:
 
 def test_a_vocabulary_of_150_000_tokens_holds_nobody_up(tmp_path: Path) -> None:
     path = large_vocabulary(tmp_path / "large.gguf", 150_000)
-    assert any(cost(lambda: read_header(path)) < 0.8 for _ in range(20))  # 0.4; other processes share the core's caches
+    assert cost(lambda: read_header(path), 0.8) < 0.8  # 0.4
     tokens = read_header(path).metadata["tokenizer.ggml.tokens"]
     assert isinstance(tokens, Array)
     assert tokens.count == 150_000
@@ -219,7 +219,7 @@ def refuse():
         return
     raise AssertionError
 
-price = cost(refuse)
+price = cost(refuse, 20)
 memory = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(price, memory)
 """
