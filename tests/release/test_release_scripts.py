@@ -62,7 +62,7 @@ def test_this_repository_has_a_version() -> None:
         ("cpu", "1.2.3-cpu cpu"),
         ("handler", "1.2.3-handler handler"),
         ("cuda12.8", "1.2.3-cuda12.8 cuda12.8"),
-        ("cuda11.8", "1.2.3-cuda11.8 cuda11.8 1.2.3 latest"),
+        ("cuda11.8", "1.2.3-cuda11.8 1.2.3 cuda11.8 latest"),
     ],
 )
 def test_the_command_that_builds_an_image(repository: Path, variant: str, tags: str) -> None:
@@ -79,6 +79,15 @@ def test_the_command_that_builds_an_image(repository: Path, variant: str, tags: 
     engine = f"engine-{target}.tags={REGISTRY.lower()}-engine:1.2.3-{variant}"
     assert (engine in words) == variant.startswith("cuda")
     assert {"*.attest=type=provenance,mode=max", "*.attest=type=sbom", "--push"} <= set(words)
+
+
+def test_a_trial_release_is_nobodys_newest(repository: Path) -> None:
+    for name in ("pyproject.toml", "CHANGELOG.md"):
+        text = (repository / name).read_text()
+        (repository / name).write_text(text.replace("1.2.3", "1.3.0rc1"))
+    words = shlex.split(run(repository, "release-images", "cuda11.8", "v1.3.0rc1", REGISTRY, "--print").stdout)
+    tags = [word.partition("=")[2] for word in words if word.startswith("cuda11-8.tags=")]
+    assert tags == [f"{REGISTRY.lower()}:{tag}" for tag in ("1.3.0rc1-cuda11.8", "1.3.0rc1")]
 
 
 def test_images_name_the_repository_that_releases_them(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
