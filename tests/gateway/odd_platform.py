@@ -31,7 +31,8 @@ class OddPlatform:
             request. Without any, polls are held.
         stops: Ids of jobs to stop, the answers to polls for them.
         faults: What the next posts meet: an HTTP status; `break`, the connection breaks in mid-post; `lost`, the post
-            is taken, but its answer is lost; `hang`, there is no answer. Without any, posts are taken.
+            is taken, but its answer is lost; `late`, it is taken, but answered only when `answering` is set; `hang`,
+            there is no answer. Without any, posts are taken.
         taking: Posts are answered only while this is set.
         polls: Polls for jobs so far.
         tries: Posts so far.
@@ -43,6 +44,7 @@ class OddPlatform:
     stops: asyncio.Queue[list[str]] = field(default_factory=asyncio.Queue)
     faults: list[int | str] = field(default_factory=list)
     taking: asyncio.Event = field(default_factory=asyncio.Event)
+    answering: asyncio.Event = field(default_factory=asyncio.Event)
     polls: int = 0
     tries: int = 0
     taken: asyncio.Queue[Post] = field(default_factory=asyncio.Queue)
@@ -98,6 +100,8 @@ class OddPlatform:
         await self.taken.put(Post(kind, job, streamed, json.loads(text), dict(request.headers)))
         if fault == "lost":
             _break(request)
+        if fault == "late":
+            await self.answering.wait()
         return web.Response()
 
 

@@ -431,3 +431,19 @@ async def test_the_scheduler_is_chosen_by_a_setting(tmp_path: Path) -> None:
         subject.process.terminate()
         assert await subject.exit_code() == 0
         assert "Jobs in queue: 1" in subject.output, "the SDK's own words"
+
+
+async def test_a_job_that_comes_again_before_its_end_is_known_to_be_posted_is_run_again(
+    platform: OddPlatform, hands: Hands
+) -> None:
+    """RunPod has its end, and its client has sent it again by /retry; only the answer to the post is still missing."""
+    platform.faults.append("late")
+    async with serving(hands, concurrency=2) as (door, _):
+        assert isinstance(door, QueueDoor)
+        platform.give("a", divide=0)
+        assert "error" in (await platform.next_post()).body
+        platform.give("a")
+        while "a" not in door._again:  # noqa: ASYNC110 - nothing else shows that it came
+            await asyncio.sleep(0.01)
+        platform.answering.set()
+        assert (await platform.next_post()).body == {"output": {"of": "a"}}

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 STOP_SECONDS = 10.0
 """How long a job that is stopped may take to clean up before the worker goes on without it."""
 
-_abandoned: set[asyncio.Task[Result]] = set()
-"""Jobs that ignore that they were stopped: the event loop itself keeps no task alive."""
+_stopped: set[asyncio.Task[Result]] = set()
+"""Jobs that clean up, or ignore that they were stopped: the event loop itself keeps no task alive."""
 
 
 class Channel(Protocol):
@@ -194,7 +194,7 @@ def _raised(error: BaseException) -> Result:
     name = type(error).__name__
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - anybody's __str__
+    except BaseException:  # noqa: BLE001 - anybody's __str__
         text = ""
     failure = HandlerFailed(
         f"The handler raised {name}: {text}" if text else f"The handler raised {name}",
@@ -215,12 +215,12 @@ def _timed_out(limits: Limits) -> JobTimedOut:
 async def _stop(answering: "asyncio.Task[Result]", control: JobControl) -> None:
     """Cancel a job, and wait until it has cleaned up."""
     control.stopped = True
+    _stopped.add(answering)
+    answering.add_done_callback(_stopped.discard)
     answering.cancel()
     await asyncio.wait([answering], timeout=STOP_SECONDS)
     if not answering.done():
         logger.warning("The job was stopped and still runs: its handler catches CancelledError and goes on")
-        _abandoned.add(answering)
-        answering.add_done_callback(_abandoned.discard)
 
 
 def _sooner(seconds: float | None, deadline: Callable[[], datetime | None]) -> Callable[[], datetime | None]:

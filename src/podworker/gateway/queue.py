@@ -47,7 +47,7 @@ class QueueDoor(Door):
         """Those of them whose result is on its way to RunPod."""
         self._late: set[str] = set()
         self._again: dict[str, dict[str, Any]] = {}
-        """Jobs that came again while their first run was being stopped."""
+        """Jobs that came again while their first run was being stopped, or its result posted."""
         self._early_stops: dict[str, float] = {}
         self._takes: Takes | None = None
         self._progress = JobsProgress()  # the SDK's: the heartbeat names the jobs in it
@@ -86,7 +86,9 @@ class QueueDoor(Door):
             logger.info("Job %s was stopped before it came", job_id)
             return
         if earlier := self._jobs.get(job_id):
-            if earlier.cancelling():  # it ran out of time, say, still cleans up, and its client wants it tried again
+            # It ran out of time, say, and still cleans up; or it failed, and only the answer to its post is on its way.
+            # Its client wants it tried again.
+            if earlier.cancelling() or job_id in self._posting:
                 self._again[job_id] = raw
             else:
                 logger.warning("RunPod sent job %s again, which runs here already", job_id)
@@ -157,7 +159,7 @@ class QueueDoor(Door):
         while True:
             for job_id in await backoff.poll(lambda: get_stop_signals(session)) or []:
                 if self._again.pop(job_id, None):
-                    continue  # its first run is being stopped already
+                    continue  # its first run is at its end already
                 if task := self._jobs.get(job_id):
                     task.cancel()
                 else:
