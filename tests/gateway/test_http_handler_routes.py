@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 import podworker
-from podworker.errors import WorkerError
+from podworker.errors import StartupError, WorkerError
 from podworker.gateway.http_route import HttpRoute, error_event
 from tests.gateway.open_door import SECONDS, OpenDoor, open_door
 
@@ -189,3 +189,9 @@ async def test_a_route_that_cannot_read_a_body(caplog: pytest.LogCaptureFixture)
         assert (status, refusal["error"]["code"]) == (500, "handler_failed")
         assert "its route raised KeyError" in caplog.text
         assert "swordfish" not in caplog.text
+
+
+@pytest.mark.parametrize(("method", "path"), [("post", "/translate"), ("POST", "translate"), ("", "/")])
+def test_a_route_that_no_request_can_have(method: str, path: str) -> None:
+    with pytest.raises(StartupError, match=f"A route is {method} {path}"):
+        HttpRoute(method=method, path=path, job_input=lambda body: body)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from podworker.errors import WorkerError
+from podworker.errors import StartupError, WorkerError
 
 
 def error_body(error: WorkerError) -> Mapping[str, Any]:
@@ -42,3 +42,14 @@ class HttpRoute:
     example: Mapping[str, Any] | None = None
     error_body: Callable[[WorkerError], Mapping[str, Any]] = error_body
     error_event: Callable[[WorkerError], str] = error_event
+
+    def __post_init__(self) -> None:
+        """See that a request can have this method and path.
+
+        Raises:
+            StartupError: None can.
+        """
+        if not self.method.isupper() or not self.path.startswith("/"):
+            raise StartupError(
+                f'A route is {self.method} {self.path}. Write its method as "POST" and its path as "/path".'
+            )
