@@ -70,6 +70,7 @@ def test_the_log_says_which(caplog: pytest.LogCaptureFixture) -> None:
         (files("m-Q2_K.gguf", "m-Q5_K_M.gguf", "m-F16.gguf"), "m-Q5_K_M.gguf"),
         (files("m-F16.gguf", "m-Q8_0.gguf"), "m-Q8_0.gguf"),
         (files("only.gguf", "mmproj-only-F16.gguf", "only.imatrix.gguf"), "only.gguf"),
+        (files("eagle3-m-Q4_K_M.gguf", "dflash-m-Q4_K_M.gguf", "m-Q8_0.gguf"), "m-Q8_0.gguf"),
     ],
 )
 def test_else_the_nearest_usual_one(there: list[HubFile], path: str) -> None:

@@ -26,6 +26,8 @@ _USUAL = (
     "UD-Q5_K_XL Q5_K_L Q5_K Q5_K_S Q5_1 Q5_0 Q6_K Q6_K_L UD-Q6_K_XL Q3_K_L Q3_K_XL UD-Q3_K_XL Q3_K_M Q3_K IQ3_M Q8_0 "
     "UD-Q8_K_XL Q3_K_S IQ3_S IQ3_XS IQ3_XXS Q2_K_L Q2_K_XL UD-Q2_K_XL Q2_K IQ2_M BF16 F16 F32"
 )
+# Parts that draft for one model, beside which they lie (ggml-org/gpt-oss-20b-GGUF): alone they are none.
+_DRAFT_HEAD = re.compile(r"(eagle3|dflash|dspark)[-_.]")
 # Projectors are small, and lose much by quantization.
 _USUAL_PROJECTOR = "F16 BF16 Q8_0 F32"
 
@@ -90,6 +92,8 @@ def candidates(files: Iterable[HubFile], role: Role) -> list[Candidate]:
 
 def _suits(name: str, role: Role) -> bool:
     if "imatrix" in name:  # what the quantization was computed with, no model
+        return False
+    if role is not Role.DRAFT and _DRAFT_HEAD.match(name):
         return False
     return ("mmproj" in name) == (role is Role.PROJECTOR)
 
