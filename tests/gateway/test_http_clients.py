@@ -149,3 +149,24 @@ async def test_a_stream_of_events_may_be_longer_than_any_answer() -> None:
         assert "event: done" in events
         _, status = await subject.post("/runsync", {"input": "ab"})
         assert json.loads(status["error"])["code"] == "result_too_large"
+
+
+async def test_more_chunks_than_fit_into_one_answer() -> None:
+    async def letters(job: dict[str, object]) -> AsyncIterator[str]:
+        for letter in str(job["input"]):
+            yield letter * (2000 if letter == "L" else 300)
+
+    async with open_door(letters, max_body_mb=0.001) as subject:
+        job = (await subject.post("/run", {"input": "abcLd"}))[1]["id"]
+        async with asyncio.timeout(SECONDS):
+            while (await subject.status(job))["status"] == "IN_PROGRESS":  # noqa: ASYNC110 - only HTTP can tell
+                await asyncio.sleep(0.01)
+        answers = [(await subject.get(f"/stream/{job}"))[1] for _ in range(5)]
+    assert ["".join(chunk["output"][0] for chunk in answer["stream"]) for answer in answers] == [
+        "ab",
+        "c",
+        "L",
+        "d",
+        "",
+    ]
+    assert [answer["status"] for answer in answers] == ["IN_PROGRESS"] * 3 + ["FAILED"] * 2, "its list is too large"

@@ -95,7 +95,8 @@ class HttpDoor:
                 await web.TCPSite(self._runner, host, number).start()
             except OSError as error:
                 raise _unavailable(error, host, number) from None
-        logger.info("Listening on http://%s:%d; /docs is how to use it", host, self.port)
+        shown = f"[{host}]" if ":" in host else host
+        logger.info("Listening on http://%s:%d; /docs is how to use it", shown, self.port)
 
     async def serve(self) -> None:
         """Let jobs in until `close`, or until one of them asks for a fresh worker."""

@@ -1,10 +1,11 @@
 """The routes that every handler has: RunPod's client API, at the root and below `/v2/ANY`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
+from pydantic_core import to_json
 
 from podworker.errors import InvalidInput
 from podworker.gateway.http_bodies import json_response, read_object
@@ -17,6 +18,8 @@ WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS = 90_000, 1_000, 300_000
 """How long `/runsync` and `/status-sync` wait, and what `?wait=` may say (RunPod's documentation)."""
 STREAM_WAIT_SECONDS = 5.0
 """How long `/stream` waits for a chunk. RunPod's Python client gives up after 10 s."""
+ENVELOPE_BYTES = 100
+"""What stands around the chunks in the body of `/stream`."""
 JOB_FIELDS = ("input", "s3Config")
 """What a job takes from a request's body."""
 PREFIXES = ("", "/v2/{endpoint}")
@@ -86,7 +89,11 @@ class HttpApi:
         if _wants_events(request):
             return await _send_events(request, job)
         chunks = await job.news(STREAM_WAIT_SECONDS)
-        response = json_response({"status": job.state, "stream": [{"output": chunk} for chunk in chunks]})
+        members = list(_fitting(chunks, request.client_max_size))
+        job.put_back(chunks[len(members) :])
+        del chunks[len(members) :]
+        state = JobState.IN_PROGRESS if job.has_chunks else job.state  # whoever reads that it has ended asks no more
+        response = json_response(b'{"status":"%s","stream":[%s]}' % (state.encode(), b",".join(members)))
         try:  # written here, so that chunks are not lost with a reader who hung up
             await response.prepare(request)
             await response.write_eof()
@@ -164,6 +171,17 @@ def _wait_seconds(request: web.Request) -> float:
 
 def _wants_events(request: web.Request) -> bool:
     return "sse" in request.query or "text/event-stream" in request.headers.get("Accept", "")
+
+
+def _fitting(chunks: Sequence[Any], limit: int) -> Iterator[bytes]:
+    """The first of these chunks as members of a body, as many as it may have by its size; one at least."""
+    size = 0
+    for chunk in chunks:
+        member = to_json({"output": chunk})
+        size += len(member) + 1
+        if size > limit - ENVELOPE_BYTES and size > len(member) + 1:
+            return
+        yield member
 
 
 async def _send_events(request: web.Request, job: HttpJob) -> web.StreamResponse:
