@@ -212,14 +212,24 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return pauses
 
 
-async def test_after_a_429_it_waits_as_the_sdk_does(pauses: list[float]) -> None:
+@pytest.mark.parametrize(
+    ("headers", "shortest", "longest"),
+    [
+        ({}, 2.5, 5),
+        ({"retry-after": "7"}, 7, 14),
+        ({"Retry-After": "86400"}, 60, 120),
+        ({"Retry-After": "Sun, 06 Nov 2033 08:49:37 GMT"}, 2.5, 5),
+    ],
+)
+async def test_after_a_429_it_waits_as_it_is_asked_to_or_as_the_sdk_does(
+    pauses: list[float], headers: dict[str, str], shortest: float, longest: float
+) -> None:
     async def ask() -> list[str]:
-        raise TooManyRequests(
-            aiohttp.RequestInfo(URL("http://x"), "GET", CIMultiDictProxy(CIMultiDict())), (), status=429
-        )
+        asked = aiohttp.RequestInfo(URL("http://x"), "GET", CIMultiDictProxy(CIMultiDict()))
+        raise TooManyRequests(asked, (), status=429, headers=CIMultiDict(headers))
 
     assert await Backoff().poll(ask) is None
-    assert 2.5 <= pauses[0] <= 5
+    assert shortest <= pauses[0] <= longest
 
 
 async def test_polls_that_are_answered_empty_at_once_are_slowed_down(pauses: list[float]) -> None:

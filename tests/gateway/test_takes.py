@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from runpod.http_client import AsyncClientSession
+from runpod.http_client import AsyncClientSession, TooManyRequests
 from runpod.serverless.modules import rp_job
 from runpod.serverless.modules.rp_logger import RunPodLogger
 
@@ -178,3 +178,12 @@ async def test_a_platform_that_is_silent_for_long_is_asked_again(
     monkeypatch.setattr(takes_module, "LIMITS", aiohttp.ClientTimeout(sock_read=0.05))
     async with taking(Slots(1)):
         await polled(platform, 3)
+
+
+async def test_a_429_tells_how_long_to_wait(platform: OddPlatform) -> None:
+    platform.takes.put_nowait(web.Response(status=429, headers={"Retry-After": "7"}))
+    async with AsyncClientSession() as session:
+        with pytest.raises(TooManyRequests) as refusal:
+            await rp_job.get_job(takes_module._Take(session, 1))
+    assert refusal.value.headers is not None
+    assert refusal.value.headers["Retry-After"] == "7"

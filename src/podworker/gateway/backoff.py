@@ -16,6 +16,8 @@ FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
 RATE_LIMIT_SECONDS = 5.0
 """The SDK's own wait after a 429 (rp_scale.JobScaler)."""
+LONGEST_RETRY_SECONDS = 60.0
+"""Of what a 429 may ask for in its `Retry-After`."""
 POLL_FLOOR_SECONDS = 0.2
 """Between two polls that the platform answered empty at once instead of holding them."""
 POLL_LIMIT_SECONDS = 90.0
@@ -41,8 +43,9 @@ class Backoff:
             # it does when the platform vanishes, and whoever cancelled waits for ever.
             async with asyncio.timeout(self._limit):
                 answer = await ask()
-        except TooManyRequests:
-            await _jittered(RATE_LIMIT_SECONDS)
+        except TooManyRequests as error:
+            asked = _retry_after(error)
+            await _jittered(RATE_LIMIT_SECONDS if asked is None else 2 * asked)
             return None
         except TimeoutError:
             return None
@@ -57,6 +60,12 @@ class Backoff:
         if not answer and asyncio.get_running_loop().time() - began < POLL_FLOOR_SECONDS:
             await asyncio.sleep(POLL_FLOOR_SECONDS)
         return answer
+
+
+def _retry_after(error: TooManyRequests) -> float | None:
+    """The seconds that a 429 asks for, if it does; a date, its other form (RFC 9110, 10.2.3), is not read."""
+    seconds = (error.headers or {}).get("Retry-After", "")
+    return min(float(seconds), LONGEST_RETRY_SECONDS) if seconds.isascii() and seconds.isdigit() else None
 
 
 async def _jittered(seconds: float) -> None:

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import ClientResponse, ClientTimeout
-from runpod.http_client import ClientSession
+from runpod.http_client import ClientSession, TooManyRequests
 from runpod.serverless.modules.rp_job import get_job
 
 from podworker.gateway.backoff import POLL_LIMIT_SECONDS, Backoff
@@ -44,6 +45,9 @@ class _Take:
     async def get(self, url: str) -> AsyncIterator[ClientResponse]:
         """Ask; what `get_job` calls."""
         async with self._session.get(url, timeout=LIMITS) as response:
+            if response.status == HTTPStatus.TOO_MANY_REQUESTS:  # the SDK raises it without the headers
+                asked = response.request_info, response.history
+                raise TooManyRequests(*asked, status=response.status, headers=response.headers)
             self.answering = True
             try:
                 yield response
