@@ -65,19 +65,24 @@ def test_spaces_around_a_key_do_no_harm(runpod: RunpodApi) -> None:
     [
         Fault(200, "GET", body={"catalog": []}),
         Fault(200, "GET", body={"gpus": ["ADA_24"]}),
+        Fault(200, "GET", body={}),
         Fault(200, "POST", body={"endpoint": {}}),
-        Fault(200, "PATCH", body={}),
     ],
     ids=str,
 )
 def test_an_answer_that_is_none_of_the_api_s(runpod: RunpodApi, fault: Fault) -> None:
-    if fault.method == "PATCH":
-        assert deploy(runpod, "--apply").exit_code == 0
     runpod.faults = [fault]
-    done = deploy(runpod, "--set", "slots=2", "--apply")
+    done = deploy(runpod, "--apply")
     assert done.exit_code == 1
     assert "does not answer like RunPod's REST API, version 2" in done.stderr
     assert isinstance(done.exception, SystemExit), "it is told in a sentence"
+
+
+def test_what_is_done_is_told_although_it_is_not_described(runpod: RunpodApi) -> None:
+    runpod.faults = [Fault(201, "POST", after=True), Fault(200, "PATCH", after=True)]
+    assert "Created. Its id is ep1." in deploy(runpod, "--apply").stdout
+    assert "Updated. Its id is ep1." in deploy(runpod, "--set", "slots=2", "--apply").stdout
+    assert runpod.endpoints["ep1"]["env"]["SLOTS"] == "2"
 
 
 def test_a_catalog_without_prices(runpod: RunpodApi) -> None:

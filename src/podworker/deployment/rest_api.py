@@ -109,7 +109,8 @@ class RestApi:
         """Create an endpoint. Where an answer is lost, it is looked for before it is asked for again: never two."""
         for attempt in range(ATTEMPTS):
             try:
-                return self._endpoint(await self._once("POST", "/serverless", body, f"the endpoint {body['name']}"))
+                made = await self._once("POST", "/serverless", body, f"the endpoint {body['name']}")
+                return made if made.get("id") else await self._made(body["name"])
             except _Failed as failure:
                 await self._pause(failure, attempt)
                 if failure.done and (there := await self.find(body["name"])):
@@ -118,8 +119,14 @@ class RestApi:
 
     async def update(self, endpoint_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Change an endpoint."""
-        path, what = f"/serverless/{endpoint_id}", f"the endpoint {endpoint_id}"
-        return self._endpoint(await self._ask("PATCH", path, body, what=what))
+        changed = await self._ask("PATCH", f"/serverless/{endpoint_id}", body, what=f"the endpoint {endpoint_id}")
+        return {"id": endpoint_id, **changed}
+
+    async def _made(self, name: str) -> dict[str, Any]:
+        """An endpoint that was made, by an answer that does not describe it."""
+        if there := await self.find(name):
+            return there
+        raise self._strange()
 
     async def _endpoints(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -144,6 +151,9 @@ class RestApi:
         raise AssertionError("the last failure is raised by _pause")
 
     def _json(self, text: str) -> dict[str, Any]:
+        """The object that an answer is; an empty answer has nothing to say."""
+        if not text.strip():
+            return {}
         try:
             answer = json.loads(text)
         except ValueError:
