@@ -5,8 +5,12 @@ from pydantic import BaseModel, Field
 
 import podworker
 from podworker.gateway.function_handler import FunctionHandler
+from podworker.gateway.http_api import HttpApi
+from podworker.gateway.http_jobs import HttpJobs
 from podworker.gateway.http_openapi import openapi
 from podworker.gateway.http_route import HttpRoute
+from podworker.gateway.limits import Limits
+from podworker.monitoring.health import Health
 from tests.gateway.open_door import open_door
 
 
@@ -54,6 +58,14 @@ def test_the_types_of_the_handler() -> None:
     box = resolved(document, given["properties"]["boxes"]["items"]["$ref"])
     assert box["properties"]["width"]["minimum"] == 1
     assert all(resolved(document, reference) for reference in references(document))
+
+
+def test_every_route_is_described() -> None:
+    handler = FunctionHandler(pack)
+    limits, health = Limits(), Health()
+    api = HttpApi(HttpJobs(handler, limits, queue_limit=0, health=health), health)
+    served = {route.path.replace("{job}", "{id}") for route in api.routes() if not route.path.startswith("/v2/")}
+    assert json.loads(openapi(handler))["paths"].keys() == served | {"/ping"}
 
 
 def test_types_that_are_called_as_the_documents_own() -> None:

@@ -146,6 +146,11 @@ _HEALTH = {
         },
     },
 }
+_PURGED = {
+    "type": "object",
+    "required": ["removed", "status"],
+    "properties": {"removed": {**_COUNT, "description": "How many there were."}, "status": {"const": "completed"}},
+}
 
 _PATHS = {
     "/runsync": {
@@ -153,8 +158,12 @@ _PATHS = {
     },
     "/run": {"post": _operation("Start a job; ask for it by its id", body=_json(_ref("Job")), answer=_ref("Status"))},
     "/status/{id}": {"get": _operation("Where a job stands, and its result", _ID, answer=_ref("Status"))},
+    "/status-sync/{id}": {
+        "get": _operation("The same once it has ended, or when the wait is over", _ID, _WAIT, answer=_ref("Status"))
+    },
     "/stream/{id}": {"get": _operation("The chunks of a job since the last time; events with ?sse", _ID)},
     "/cancel/{id}": {"post": _operation("Stop a job", _ID, answer=_ref("Status"))},
+    "/purge-queue": {"post": _operation("Cancel the jobs that wait", answer=_PURGED)},
     "/health": {"get": _operation("How many jobs run and wait, and where the worker stands", answer=_HEALTH)},
     "/ping": {"get": _operation("200 ready or busy, 204 starting, 503 draining or failed")},
 }
