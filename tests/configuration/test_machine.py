@@ -217,3 +217,18 @@ def raising(code: int) -> object:
 
 def test_gpus_here() -> None:
     assert all(0 < gpu.total_bytes >= gpu.free_bytes for gpu in machine.gpus())
+
+
+@pytest.mark.parametrize(
+    ("given", "level", "warned"),
+    [(None, "WARN", False), ("debug", "debug", False), ("WARNING", "WARN", False), ("verbose", "WARN", True)],
+)
+def test_the_sdk_gets_a_level_that_it_knows(
+    given: str | None, level: str, warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RUNPOD_LOG_LEVEL", given or "")
+    if given is None:
+        monkeypatch.delenv("RUNPOD_LOG_LEVEL")
+    machine.quiet_sdk()
+    assert os.environ["RUNPOD_LOG_LEVEL"] == level
+    assert ("RUNPOD_LOG_LEVEL is no level" in caplog.text) is warned

@@ -16,6 +16,7 @@ from podworker.configuration.cgroups import cpu_quotas, memory_limits
 logger = logging.getLogger(__name__)
 
 _ROOT = Path("/")
+_SDK_LEVELS = ("NOTSET", "TRACE", "DEBUG", "INFO", "WARN", "ERROR")
 _DRIVER_DEVICES = ("dev/nvidiactl", "dev/dxg")
 """What NVIDIA's driver is reached by; the second one within Windows (WSL). Containers with a GPU have it, too."""
 
@@ -209,6 +210,13 @@ def visible(selection: str | None, uuids: Sequence[str]) -> list[int]:
 def quiet_sdk() -> None:
     """Let RunPod's SDK log warnings only, unless the environment says otherwise. Its own default is DEBUG.
 
-    Call it before the SDK is imported, which is when it reads the variable (rp_logger.RunPodLogger).
+    Call it before the SDK is imported, which is when it reads the variable, and fails where that is no level of its own
+    (rp_logger.RunPodLogger), such as WARNING.
     """
-    os.environ.setdefault("RUNPOD_LOG_LEVEL", "WARN")
+    level = os.environ.setdefault("RUNPOD_LOG_LEVEL", "WARN")
+    if level.upper() in _SDK_LEVELS:
+        return
+    os.environ["RUNPOD_LOG_LEVEL"] = "WARN"
+    if level.upper() != "WARNING":
+        allowed = ", ".join(_SDK_LEVELS)
+        logger.warning("RUNPOD_LOG_LEVEL is no level of RunPod's SDK: WARN is taken. Set it to one of %s", allowed)
