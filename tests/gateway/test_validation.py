@@ -253,3 +253,12 @@ def test_many_faults_are_counted() -> None:
 )
 def test_long_values_are_cut_short(value: object, text: str) -> None:
     assert refused({"title": value}).message == f"input.title: got {text}, allowed is text."
+
+
+def test_long_names_are_cut_short() -> None:
+    value = {"x" * 1_000_000: 1}
+    with pytest.raises(ValidationError) as caught:
+        Awkward.model_validate(value)
+    error = invalid_input(caught.value, value, prefix="input")
+    assert error.param == f"input.{'x' * SHOWN_CHARACTERS}…"
+    assert error.message == f"{error.param}: is not known here; leave it out."

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from podworker.errors import InvalidInput
 
 SHOWN_CHARACTERS = 80
-"""Of a wrong value: enough to recognise it by."""
+"""Of a wrong value, and of a field's name: enough to recognise it by."""
 DESCRIBED_FAULTS = 1000
 """More faults than this are counted, not described: it would take seconds, and nobody reads them."""
 
@@ -83,9 +83,15 @@ def faults(error: ValidationError, given: Any) -> dict[Path, str]:  # noqa: ANN4
 
 def refusal(faults: Mapping[Path, str], *, prefix: str) -> InvalidInput:
     """The error that says all of these faults."""
-    sentences = {".".join([*filter(None, [prefix]), *map(str, path)]): fault for path, fault in faults.items()}
+    sentences = {".".join([*filter(None, [prefix]), *map(_step, path)]): fault for path, fault in faults.items()}
     message = "; ".join(f"{name}: {fault}" if name else fault for name, fault in sentences.items())
     return InvalidInput(message if message.endswith("?") else f"{message}.", param=next(iter(sentences)) or None)
+
+
+def _step(step: int | str) -> str:
+    """One step of a path, which the client may have made as long as it likes."""
+    name = str(step)
+    return name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}…"
 
 
 def _path(given: Any, detail: Mapping[str, Any]) -> Path:  # noqa: ANN401
