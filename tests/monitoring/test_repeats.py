@@ -1,4 +1,5 @@
 import logging
+import sys
 
 import pytest
 
@@ -68,6 +69,33 @@ def test_messages_are_told_apart(repeats: Repeats) -> None:
     ]
     assert all(repeats.admits(*kind) for _ in range(MOST) for kind in kinds)
     assert not any(repeats.admits(*kind) for kind in kinds)
+
+
+def failed(error: Exception) -> logging.LogRecord:
+    try:
+        raise error
+    except (KeyError, ValueError):
+        return logging.LogRecord("a", logging.ERROR, __file__, 1, "It failed", (), sys.exc_info())
+
+
+def failed_elsewhere(known: dict[str, logging.LogRecord]) -> logging.LogRecord:
+    try:
+        return known["nothing"]
+    except KeyError:
+        return logging.LogRecord("a", logging.ERROR, __file__, 1, "It failed", (), sys.exc_info())
+
+
+def test_an_error_is_not_lost_among_many_of_another(repeats: Repeats) -> None:
+    given = [record("The handler raised %s", name) for name in ("KeyError", "ValueError")]
+    for one in given:
+        one.traceback = f"File …\n{one.args}"
+    assert all(repeats.admits(given[0]) for _ in range(MOST))
+    assert not repeats.admits(given[0])
+    assert repeats.admits(given[1])
+    assert all(repeats.admits(failed(KeyError())) for _ in range(MOST))
+    assert not repeats.admits(failed(KeyError()))
+    assert repeats.admits(failed(ValueError()))
+    assert repeats.admits(failed_elsewhere({}))
 
 
 def test_lines_below_warning_and_those_of_jobs_are_all_written(repeats: Repeats) -> None:

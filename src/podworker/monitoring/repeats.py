@@ -2,6 +2,7 @@
 
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,8 +14,8 @@ MOST_KINDS = 1000
 EVERY_ONE = "every_one"
 """Lines with this attribute are never held back: those of which there is one for each job."""
 
-Kind = tuple[str, int, str, str | None]
-"""Logger, level, the message before its arguments are put in, and the error's code."""
+Kind = tuple[str, int, str, str | None, str]
+"""Logger, level, the message before its arguments are put in, the error's code, and the traceback."""
 
 
 @dataclass
@@ -85,7 +86,17 @@ class Repeats:
 def _kind(record: logging.LogRecord, code: str | None) -> Kind:
     # "%s" alone stands for messages that were put together elsewhere.
     message = record.getMessage() if record.msg == "%s" else str(record.msg)
-    return record.name, record.levelno, message, code
+    return record.name, record.levelno, message, code, _place(record)
+
+
+def _place(record: logging.LogRecord) -> str:
+    """Where the error of a record comes from: a new one must not be lost among many of another."""
+    given = getattr(record, "traceback", None)
+    if given is not None or not record.exc_info or record.exc_info[1] is None:
+        return str(given or "")
+    kind, error, _ = record.exc_info
+    lines = [f" {frame.f_code.co_filename}:{line}" for frame, line in traceback.walk_tb(error.__traceback__)]
+    return f"{kind}{lines[-1] if lines else ''}"
 
 
 def _summary(record: logging.LogRecord, times: int, seconds: float) -> logging.LogRecord:
