@@ -78,6 +78,25 @@ def test_a_part_of_a_gpu_tells_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
     assert gpu_points().keys() == {"hw.gpu.memory.usage", "hw.gpu.memory.limit"}
 
 
+@pytest.mark.usefixtures("driver")
+def test_a_gpu_that_is_lost_has_no_values(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    metrics = GpuMetrics()
+    metrics.collect()
+    answer = pynvml.nvmlDeviceGetMemoryInfo
+
+    def memory(gpu: int) -> object:
+        if gpu == 0:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+        return answer(gpu)
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", memory)
+    for _ in range(2):
+        metrics.collect()
+    assert {gpu for values in gpu_points().values() for gpu in values} == {"GPU-2"}
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("NVIDIA H100 GPU-1 cannot be measured")
+
+
 def test_without_a_driver_nothing_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_DRIVER_DEVICES", ())
     monkeypatch.delitem(sys.modules, "pynvml")

@@ -61,6 +61,11 @@ def worker_id(environ: Mapping[str, str] | None = None) -> str | None:
     return environ.get("RUNPOD_POD_ID") or None
 
 
+def worker_name() -> str:
+    """What tells this worker from others: RunPod's id; elsewhere the machine's name and the process's number."""
+    return worker_id() or f"{os.uname().nodename}-{os.getpid()}"
+
+
 def volume(root: Path = _ROOT, environ: Mapping[str, str] | None = None) -> Path:
     """The folder for files that should outlive this worker, such as models. It may not exist yet.
 

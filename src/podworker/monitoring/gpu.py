@@ -17,19 +17,23 @@ class GpuMetrics:
 
     def __init__(self) -> None:
         self._nvml: Any = None
-        self._gpus: list[Any] | None = None
+        self._gpus: list[tuple[Any, dict[str, str]]] | None = None
+        self._lost: set[str] = set()
 
     def collect(self) -> None:
         """Set the gauges. Without a driver nothing is imported, and nothing is set."""
         if self._gpus is None:
-            self._open()
-        for gpu in self._gpus or ():
-            self._read(gpu)
+            self._gpus = self._open()
+        for gpu, of in self._gpus:
+            try:
+                self._read(gpu, of)
+            except self._nvml.NVMLError as error:
+                self._lose(of, error)
 
-    def _open(self) -> None:
-        self._gpus = []
+    def _open(self) -> list[tuple[Any, dict[str, str]]]:
+        """The GPUs, with their attributes."""
         if not machine.gpus():
-            return
+            return []
         import pynvml  # noqa: PLC0415 - only a machine with a driver pays for it
 
         try:
@@ -37,15 +41,24 @@ class GpuMetrics:
             self._nvml = pynvml
             gpus = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
             uuids = [pynvml.nvmlDeviceGetUUID(gpu) for gpu in gpus]
+            names = [pynvml.nvmlDeviceGetName(gpu) for gpu in gpus]
         except pynvml.NVMLError as error:
             logger.warning("The GPUs are not measured: NVIDIA's driver answers with an error (%s)", error)
-            return
+            return []
         shown = machine.visible(machine.environment().get("CUDA_VISIBLE_DEVICES"), uuids)
-        self._gpus = [gpus[index] for index in shown]
+        return [(gpus[index], {"hw_id": uuids[index], "hw_name": names[index]}) for index in shown]
 
-    def _read(self, gpu: Any) -> None:  # noqa: ANN401 - the library has no types
+    def _lose(self, of: dict[str, str], error: Exception) -> None:
+        """It answers no more: what it told last holds no more."""
+        for gauge in (GPU_MEMORY, GPU_MEMORY_LIMIT, GPU_UTILIZATION):
+            gauge.remove(**of)
+        if of["hw_id"] not in self._lost:
+            self._lost.add(of["hw_id"])
+            told = "%s %s cannot be measured: NVIDIA's driver answers with an error (%s)"
+            logger.warning(told, of["hw_name"], of["hw_id"], error)
+
+    def _read(self, gpu: Any, of: dict[str, str]) -> None:  # noqa: ANN401 - the library has no types
         nvml = self._nvml
-        of = {"hw_id": nvml.nvmlDeviceGetUUID(gpu), "hw_name": nvml.nvmlDeviceGetName(gpu)}
         memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
         GPU_MEMORY.set(int(memory.used), **of)
         GPU_MEMORY_LIMIT.set(int(memory.total), **of)

@@ -1,7 +1,6 @@
 """`/metrics`: what the HTTP door and the status socket answer to Prometheus."""
 
 import asyncio
-import platform
 
 from podworker.configuration import Settings, automatic, machine
 from podworker.errors import UnknownRoute
@@ -35,5 +34,5 @@ async def socket_page(settings: Settings) -> tuple[str, bytes]:
 
 
 def _page(service: str, *, openmetrics: bool) -> bytes:
-    worker = machine.worker_id() or platform.node()
-    return exposition(REGISTRY.snapshot(), worker=worker, service=service, openmetrics=openmetrics)
+    snapshot = REGISTRY.snapshot()
+    return exposition(snapshot, worker=machine.worker_name(), service=service, openmetrics=openmetrics)

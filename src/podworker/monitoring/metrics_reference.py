@@ -40,8 +40,8 @@ scrape_configs:
       - targets: ["localhost:8000"]
 ```
 
-Every series has the label `{WORKER}`, the worker's id. `target_info` has the name of the endpoint, `service_name`
-(`OTEL_SERVICE_NAME`).
+Every series has the label `{WORKER}`: RunPod's id of the worker; elsewhere `MACHINE-PROCESS`. `target_info` has the
+name of the endpoint, `service_name` (`OTEL_SERVICE_NAME`).
 
 Prometheus asks for OpenMetrics, and gets it from the HTTP door. There counters and histograms say since when they count
 (`…_created`): `increase()` then counts the first job of a new label, too, if Prometheus 3 runs with

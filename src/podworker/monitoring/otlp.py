@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-import uuid
 from collections import deque
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -156,7 +155,7 @@ def _resource(settings: Settings) -> Resource:
     own: dict[str, str] = {
         "service.name": automatic.service_name(settings),
         "service.version": version("podworker"),
-        "service.instance.id": machine.worker_id() or str(uuid.uuid4()),
+        "service.instance.id": machine.worker_name(),
     }
     endpoint = machine.endpoint()
     return OTELResourceDetector().detect().merge(Resource({**own, "runpod.endpoint.id": endpoint} if endpoint else own))
