@@ -6,7 +6,11 @@ from contextlib import asynccontextmanager
 from enum import Enum
 
 from aiohttp import web
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsPartialSuccess,
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
@@ -24,6 +28,8 @@ class Fault(Enum):
     UNAVAILABLE = "answers 503"
     CLOSES = "closes the connection"
     HANGS = "never answers"
+    REJECTS = "takes only a part"
+    IS_A_WEB_PAGE = "answers like a web site"
 
 
 class OtlpReceiver:
@@ -89,6 +95,12 @@ class OtlpReceiver:
                 return web.Response(status=401)
             case Fault.UNAVAILABLE:
                 return web.Response(status=503)
+            case Fault.REJECTS:
+                refused = ExportMetricsPartialSuccess(rejected_data_points=3, error_message="too old")
+                answer = ExportMetricsServiceResponse(partial_success=refused)
+                return web.Response(body=answer.SerializeToString(), content_type="application/x-protobuf")
+            case Fault.IS_A_WEB_PAGE:
+                return web.Response(text="<html>", content_type="text/html")
             case Fault.HANGS:
                 await self._let_go.wait()
         if self.fault is not Fault.NONE:

@@ -123,7 +123,13 @@ async def test_each_can_be_turned_off() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "problem"),
-    [(Fault.REFUSES, "HTTP 401"), (Fault.UNAVAILABLE, "HTTP 503"), (Fault.CLOSES, "ConnectionError")],
+    [
+        (Fault.REFUSES, "HTTP 401"),
+        (Fault.UNAVAILABLE, "HTTP 503"),
+        (Fault.CLOSES, "ConnectionError"),
+        (Fault.REJECTS, "3 are refused: too old"),
+        (Fault.IS_A_WEB_PAGE, "a web page answers there"),
+    ],
 )
 async def test_a_receiver_that_fails_is_told_of_once(
     fault: Fault, problem: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

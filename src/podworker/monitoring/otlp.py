@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import requests
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from opentelemetry.exporter.otlp.proto.http import metric_exporter, trace_exporter
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace.export import SpanExportResult
@@ -20,6 +22,7 @@ from podworker.configuration import Settings, automatic, machine
 from podworker.monitoring.instruments import Registry
 from podworker.monitoring.job_record import JobRecord
 from podworker.monitoring.otlp_metrics import metrics_data
+from podworker.monitoring.redaction import shortened
 from podworker.monitoring.traces import Origin, job_spans
 
 logger = logging.getLogger(__name__)
@@ -28,6 +31,8 @@ PATIENCE_SECONDS = 5.0
 """How long one post is tried, with the exporter's own tries after 1 and 3 seconds."""
 BATCH_JOBS = 64
 """Of one post: some 500 spans, as many as OpenTelemetry's own processor sends at once."""
+REASON_CHARACTERS = 200
+"""Of a receiver's reason."""
 GRPC_PORT = 4317
 SIGNALS = ("/v1/metrics", "/v1/traces")
 """Where receivers take what (OpenTelemetry's specification, "OTLP/HTTP", like the port)."""
@@ -39,7 +44,7 @@ class Session(requests.Session):
     """What the exporters post with. It knows why the last post failed; they only tell that."""
 
     problem: str | None = None
-    """Such as `HTTP 401` or `ConnectTimeout`. Never the error's text, which can quote a header."""
+    """Such as `HTTP 401` or `ConnectTimeout`. Never an exception's text, which can quote a header."""
 
     def request(self, *args: Any, **options: Any) -> requests.Response:  # noqa: ANN401 - as of requests
         """See requests."""
@@ -48,8 +53,32 @@ class Session(requests.Session):
         except Exception as error:
             self.problem = type(error).__name__
             raise
-        self.problem = None if 200 <= response.status_code < 300 else f"HTTP {response.status_code}"
+        self.problem = _problem(response)
         return response
+
+
+def _problem(response: requests.Response) -> str | None:
+    """Why a receiver has not taken everything; None if it has."""
+    if not 200 <= response.status_code < 300:
+        return f"HTTP {response.status_code}"
+    kind = response.headers.get("Content-Type", "")
+    if kind.startswith("text/html"):
+        return "a web page answers there"
+    if response.content and kind.startswith("application/x-protobuf"):
+        return _part_refused(response.content)
+    return None
+
+
+def _part_refused(answer: bytes) -> str | None:
+    """What the answer to a post that was taken says of the rest."""
+    try:
+        # Of spans it has the same form, by the same numbers.
+        refused = ExportMetricsServiceResponse.FromString(answer).partial_success
+    except DecodeError:
+        return None
+    if not refused.rejected_data_points:
+        return None
+    return f"{refused.rejected_data_points} are refused: {shortened(refused.error_message, REASON_CHARACTERS)}"
 
 
 class Refusal(NamedTuple):
