@@ -1,10 +1,11 @@
 """Proxies that the environment names."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub import close_session
 
 from podworker.configuration import load_settings
 from podworker.models.choice import MODEL
@@ -18,10 +19,14 @@ PROXY = "http://proxy.example:3128"
 
 
 @pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The hub's client learns of proxies when it is first used, and is kept: no other test may have used this one."""
     for name in os.environ:
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    close_session()
+    yield
+    close_session()
 
 
 @pytest.fixture
