@@ -29,6 +29,8 @@ class Waiting(podworker.Handler):
     async def check(self):
         if pathlib.Path("damaged").exists():
             raise podworker.WorkerError("The weights are damaged.", code="damaged")
+        if pathlib.Path("odd").exists():
+            raise ValueError("The weights are odd.")
 
     async def run(self, job):
         await until("go")
@@ -110,15 +112,21 @@ async def test_from_start_to_end(tmp_path: Path, sockets: Path, arguments: list[
     assert os.listdir(sockets) == []
 
 
-async def test_a_handler_that_fails_its_check(tmp_path: Path, sockets: Path, arguments: list[str]) -> None:
-    for name in ("damaged", "loaded"):
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("damaged", "The weights are damaged."), ("odd", "ValueError was raised; see the log.")],
+)
+async def test_a_handler_that_fails_its_check(
+    tmp_path: Path, sockets: Path, arguments: list[str], fault: str, reason: str
+) -> None:
+    for name in (fault, "loaded"):
         (tmp_path / name).touch()
     async with worker(tmp_path, arguments, XDG_RUNTIME_DIR=str(sockets)) as subject:
         status, failed = await until(subject, sockets, "FAILED")
-        assert (status, failed["reason"]) == (503, "The weights are damaged.")
+        assert (status, failed["reason"]) == (503, reason)
         assert "model" not in failed
         (tmp_path / "end").touch()
         assert await subject.exit_code() == 1
-        assert "The weights are damaged." in subject.output
+        assert f"The weights are {fault}." in subject.output
         assert subject.emulator.platform.registry.workers["w1"].unhealthy, "RunPod is told"
     assert os.listdir(sockets) == []

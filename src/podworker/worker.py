@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from podworker.configuration import Settings, load_settings, machine
-from podworker.errors import StartupError, WorkerError
+from podworker.errors import HandlerFailed, StartupError, WorkerError
 from podworker.event_loop import run_to_the_end
 from podworker.gateway.function_handler import Function, FunctionHandler
 from podworker.gateway.handler import Handler
@@ -80,6 +80,10 @@ def serve(
             _observed(subject, values, signals)
         except WorkerError as error:
             _fail(error)
+        except Exception as error:
+            if machine.is_serverless():
+                report_unhealthy(HandlerFailed(_reason(error)))
+            raise
     signals.hand_on()
 
 
@@ -232,9 +236,12 @@ def _note_end(watching: "asyncio.Task[None]") -> None:
 
 
 def _note_failure(error: BaseException) -> None:
-    # Other exceptions' texts could quote what a client sent.
-    reason = error.message if isinstance(error, WorkerError) else f"{type(error).__name__} was raised; see the log."
-    health.current().failed(reason)
+    health.current().failed(_reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    """Why the worker ends. Texts of exceptions that are not ours could quote what a client sent."""
+    return error.message if isinstance(error, WorkerError) else f"{type(error).__name__} was raised; see the log."
 
 
 def _http_door(handler: Handler, settings: Settings) -> "HttpDoor":
