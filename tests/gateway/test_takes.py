@@ -10,12 +10,11 @@ import pytest
 from aiohttp import web
 from runpod.http_client import AsyncClientSession, TooManyRequests
 from runpod.serverless.modules import rp_job
-from runpod.serverless.modules.rp_logger import RunPodLogger
 
 from podworker.gateway import backoff
 from podworker.gateway import takes as takes_module
 from podworker.gateway.takes import MOST_TAKES, Takes
-from tests.gateway.odd_platform import OddPlatform, odd_platform
+from tests.gateway.odd_platform import OddPlatform
 
 
 class Slots:
@@ -31,14 +30,6 @@ class Slots:
     def begin(self, raw: dict[str, Any]) -> None:
         self.free -= 1
         self.begun.put_nowait(raw["id"])
-
-
-@pytest.fixture
-async def platform(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OddPlatform]:
-    async with odd_platform() as platform:
-        monkeypatch.setattr(RunPodLogger(), "level", "NOTSET")  # it prints, which blocks
-        monkeypatch.setattr(rp_job, "JOB_GET_URL", platform.environment["RUNPOD_WEBHOOK_GET_JOB"])
-        yield platform
 
 
 @asynccontextmanager

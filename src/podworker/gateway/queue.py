@@ -7,6 +7,7 @@ that is relied on here.
 
 import asyncio
 import logging
+from collections import deque
 from typing import Any
 
 from runpod.http_client import AsyncClientSession, ClientSession
@@ -46,8 +47,10 @@ class QueueDoor(Door):
         self._posting: set[str] = set()
         """Those of them whose result is on its way to RunPod."""
         self._late: set[str] = set()
-        self._again: dict[str, dict[str, Any]] = {}
-        """Jobs that came again while their first run was being stopped, or its result posted."""
+        self._again: dict[str, tuple[dict[str, Any], bool]] = {}
+        """Jobs that came again while they were here, and whether they are to be run again."""
+        self._ended: deque[str] = deque(maxlen=100)
+        """The last jobs that ended: a stop that comes late for one of them means no job that is on its way."""
         self._early_stops: dict[str, float] = {}
         self._takes: Takes | None = None
         self._progress = JobsProgress()  # the SDK's: the heartbeat names the jobs in it
@@ -87,10 +90,10 @@ class QueueDoor(Door):
             return
         if earlier := self._jobs.get(job_id):
             # It ran out of time, say, and still cleans up; or it failed, and only the answer to its post is on its way.
-            # Its client wants it tried again.
-            if earlier.cancelling() or job_id in self._posting:
-                self._again[job_id] = raw
-            else:
+            # Its client wants it tried again. Else it is run again only if a stop comes yet for the first run.
+            is_ending = bool(earlier.cancelling()) or job_id in self._posting
+            self._again[job_id] = raw, is_ending
+            if not is_ending:
                 logger.warning("RunPod sent job %s again, which runs here already", job_id)
             return
         self._progress.add(job_id)
@@ -120,9 +123,11 @@ class QueueDoor(Door):
         self._posting.discard(job_id)
         self._late.discard(job_id)
         del self._jobs[job_id]
+        self._ended.append(job_id)
         self._free_slot(job_id)
-        if again := self._again.pop(job_id, None):
-            self._begin(session, again)
+        raw, is_wanted = self._again.pop(job_id, (None, False))
+        if is_wanted:
+            self._begin(session, raw)
 
     async def _make_room(self, job_id: str) -> None:
         """The job's handler is done: let the next job come first, for its slot stands empty."""
@@ -158,12 +163,18 @@ class QueueDoor(Door):
         backoff = Backoff()
         while True:
             for job_id in await backoff.poll(lambda: get_stop_signals(session)) or []:
-                if self._again.pop(job_id, None):
-                    continue  # its first run is at its end already
-                if task := self._jobs.get(job_id):
-                    task.cancel()
-                else:
-                    self._expect(job_id)
+                self._stop(job_id)
+
+    def _stop(self, job_id: str) -> None:
+        raw, is_wanted = self._again.pop(job_id, (None, False))
+        if is_wanted:
+            return  # its first run is at its end already
+        if task := self._jobs.get(job_id):
+            task.cancel()
+            if raw is not None:
+                self._again[job_id] = raw, True
+        elif job_id not in self._ended:
+            self._expect(job_id)
 
     def _expect(self, job_id: str) -> None:
         """A job is to be stopped that is not here: it may be on its way."""
