@@ -1,5 +1,6 @@
 import os
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -56,10 +57,23 @@ def test_no_room_for_the_model(tmp_path: Path) -> None:
 
 def test_a_full_disk(tmp_path: Path) -> None:
     with files_of_at_most(1 << 20):
-        finding = examined(tmp_path)
+        finding = examined(tmp_path / "store")
+        here = examined(tmp_path / "store", found(tmp_path, origin="RunPod's cached model"))
     assert finding.verdict is Verdict.PROBLEM
     assert "is full" in finding.found
-    assert list(tmp_path.iterdir()) == []
+    assert here.verdict is Verdict.WARNING
+    assert "is here already" in here.found
+    assert [path.name for path in tmp_path.iterdir()] == ["model.gguf"]
+
+
+def test_a_disk_with_little_room_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=20_000_000))
+    with files_of_at_most(10_000_000):
+        finding = examined(tmp_path)
+    assert "20.0 MB free, writes" in finding.found
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=1_000_000))
+    assert "is full" in examined(tmp_path).found
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

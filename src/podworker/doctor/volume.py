@@ -1,12 +1,13 @@
 """Whether the folder that keeps models can be written, has room, and is fast."""
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
 from podworker.configuration import Settings, automatic, machine
 from podworker.doctor.check import Facts, Finding, ok, problem, warning
-from podworker.doctor.disk_speed import DiskSpeed, measure
+from podworker.doctor.disk_speed import PIECE, SIZE, DiskSpeed, measure
 from podworker.models.described import SOURCE
 from podworker.models.sizes import duration_text, size_text
 
@@ -27,7 +28,7 @@ def volume(facts: Facts, seconds: float) -> Finding:  # noqa: ARG001 - see Check
         return problem(f"{store} cannot be made: {folder} is no folder.", "Set MODEL_STORE to a folder.")
     try:
         free = shutil.disk_usage(folder).free
-        speed = measure(folder)
+        speed = _measured(folder, free)
     except OSError as error:
         return _not_written(store, error, read_only_is_fine=facts.model is not None and not to_fetch)
     there = f"{store}, {size_text(free)} free, writes {size_text(speed.write)}/s, reads {size_text(speed.read)}/s"
@@ -37,6 +38,13 @@ def volume(facts: Facts, seconds: float) -> Finding:  # noqa: ARG001 - see Check
             "Delete files there, make the volume larger (on RunPod: Storage), or choose a smaller quantization.",
         )
     return judged(there, facts, facts.settings, speed)
+
+
+def _measured(folder: Path, free: int) -> DiskSpeed:
+    """How fast it is, by half of what is free at most: other workers may write there just now."""
+    if free < 2 * PIECE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return measure(folder, size=min(SIZE, free // 2))
 
 
 def judged(there: str, facts: Facts, settings: Settings, speed: DiskSpeed) -> Finding:
@@ -78,14 +86,15 @@ def _existing(path: Path) -> Path:
 
 
 def _not_written(store: Path, error: OSError, *, read_only_is_fine: bool) -> Finding:
-    if error.errno in _FULL:
-        return problem(
-            f"{store} is full: {error.strerror}.",
-            "Delete files there, make the volume larger (on RunPod: Storage), or set MODEL_STORE to another folder.",
-        )
-    found = f"{store} cannot be written: {error.strerror}."
+    full = error.errno in _FULL
+    found = f"{store} {'is full' if full else 'cannot be written'}: {error.strerror}."
     if read_only_is_fine:
         return warning(f"{found} The model is here already.", "To download others, set MODEL_STORE to another folder.")
+    if full:
+        return problem(
+            found,
+            "Delete files there, make the volume larger (on RunPod: Storage), or set MODEL_STORE to another folder.",
+        )
     return problem(
         found, "Mount the volume so that this user may write there, or set MODEL_STORE to a folder where it may."
     )
