@@ -1,4 +1,6 @@
 import gc
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,6 +12,19 @@ from tests.gguf_files.tiny import long_winded
 
 # A fifth of the time that it takes to collect the tests went to looking for garbage, of which they make little.
 gc.set_threshold(100_000, 50, 100)
+
+# What the machine wants for its own terminal is no matter of these tests, which read what is printed.
+for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(name, None)
+
+# They ask servers on this machine, whatever proxy it has for others.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(
+    filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"])
+)
+
+# A socket's path may have 107 characters, and some tests have sockets in their folders.
+if len(tempfile.gettempdir()) > 24:
+    os.environ["TMPDIR"] = tempfile.tempdir = "/tmp"  # noqa: S108 - pytest makes a folder of its own there
 
 # The same examples each time: the soaks look for new ones. No time limits for one example: machines stall.
 hypothesis.settings.register_profile(

@@ -36,7 +36,7 @@ def test_every_preset_fits_comfortably_on_one_gpu(preset: Preset) -> None:
 
 @pytest.mark.parametrize("file", ["gpt-oss-20b-mxfp4.gguf", "gpt-oss-20b-MXFP4.gguf"])
 def test_every_preset_names_its_quantization(file: str) -> None:
-    """Repositories grow: beside gpt-oss lies a draft head by now, and its file was uploaded again under another name."""
+    """Repositories grow: beside gpt-oss lies a draft head by now, and its file came again under another name."""
     references = {preset.name: parse_reference(preset.model) for preset in presets()}
     assert all(reference.quantization for reference in references.values())
     files = [HubFile(file, 12_109_566_624, None), HubFile("eagle3-gpt-oss-20b-Q8_0.gguf", 937_560_064, None)]

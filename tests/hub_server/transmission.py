@@ -33,9 +33,9 @@ class Transmission:
         """Send nothing beyond this many bytes in all, until told otherwise; None goes on."""
         self._held_at = sent
 
-    async def proceed(self) -> None:
-        """End a hold."""
-        self.hold_at(None)
+    async def proceed(self, to: int | None = None) -> None:
+        """End a hold, or go on to the next one."""
+        self.hold_at(to)
         async with self._grown:
             self._grown.notify_all()
 

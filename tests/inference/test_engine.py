@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,28 +34,32 @@ from tests.inference.engines import (
     running,
     supervised,
 )
+from tests.monitoring.short_folder import short_folder
 from tests.survivors import has_ended
 
 
 @pytest.fixture(autouse=True)
-def _private_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def private_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the engines have their sockets, alone. The paths of pytest's own folders can be too long for them."""
+    with short_folder() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
 
 
-async def test_from_start_to_stop(tmp_path: Path, tiny: EngineOptions) -> None:
+async def test_from_start_to_stop(private_folder: Path, tiny: EngineOptions) -> None:
     async with running(tiny) as engine:
         states = [engine.state]
         await engine.loaded()
         states.append(engine.state)
         assert await complete(engine)
         pid = engine.pid
-        (folder,) = os.listdir(tmp_path)
-        assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700
+        (folder,) = os.listdir(private_folder)
+        assert stat.S_IMODE((private_folder / folder).stat().st_mode) == 0o700
 
     assert [*states, engine.state] == [EngineState.STARTING, EngineState.READY, EngineState.STOPPED]
     assert pid is not None
     assert not psutil.pid_exists(pid)
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(private_folder) == []
 
 
 async def test_it_listens_on_no_port_and_wants_its_key(tiny: EngineOptions) -> None:

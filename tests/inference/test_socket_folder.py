@@ -1,3 +1,4 @@
+import os
 import socket
 import stat
 import tempfile
@@ -6,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from podworker.inference.socket_folder import make_socket_folder
+from podworker.inference.socket_folder import SocketFolder
+from tests.monitoring.short_folder import short_folder
 
 
 @pytest.fixture(autouse=True)
 def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for temporary ones, with a short path: pytest's own are too long for sockets."""
-    with tempfile.TemporaryDirectory() as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        yield Path(folder)
+    with short_folder() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
 
 
 def left_behind(folder: Path, *, listening: bool) -> socket.socket:
@@ -29,10 +31,13 @@ def left_behind(folder: Path, *, listening: bool) -> socket.socket:
 
 
 def test_it_is_private(temporary: Path) -> None:
-    folder = make_socket_folder()
+    folder = SocketFolder()
 
-    assert folder.parent == temporary
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert folder.path.parent == temporary
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    folder.remove()
+    folder.remove()
+    assert list(temporary.iterdir()) == []
 
 
 def test_what_killed_workers_left_is_removed(temporary: Path) -> None:
@@ -41,17 +46,33 @@ def test_what_killed_workers_left_is_removed(temporary: Path) -> None:
     (temporary / "podworker-starting").mkdir()
     (temporary / "other").mkdir()
 
-    folder = make_socket_folder()
+    folder = SocketFolder()
 
-    left = {path.name for path in temporary.iterdir()} - {folder.name}
+    left = {path.name for path in temporary.iterdir()} - {folder.path.name}
     assert left == {"podworker-alive", "podworker-starting", "other"}
+    folder.remove()
     alive.close()
+
+
+def test_what_an_engine_left_that_is_started_again_stays_until_its_worker_ends(temporary: Path) -> None:
+    folder = SocketFolder()
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(folder.path / "engine-1.sock"))
+    dead.close()
+    SocketFolder().remove()
+    assert os.listdir(folder.path) == ["engine-1.sock"]
+
+    assert folder._lock is not None
+    os.close(folder._lock)  # as the end of the process does
+    folder._lock = None
+    SocketFolder().remove()
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_long_temporary_path_is_avoided(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(temporary / ("x" * 80)))
 
-    folder = make_socket_folder()
+    folder = SocketFolder()
 
-    assert folder.parent == Path("/tmp")  # noqa: S108 - the way out
-    folder.rmdir()
+    assert folder.path.parent == Path("/tmp")  # noqa: S108 - the way out
+    folder.remove()

@@ -8,7 +8,6 @@ STARTING ──▶ READY ──▶ CRASHED ──▶ STARTING …      a loaded 
 import asyncio
 import contextlib
 import logging
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from enum import StrEnum
@@ -18,7 +17,7 @@ from podworker.errors import EngineCrashed, EngineError, EngineUnavailable, Mode
 from podworker.inference.crash_budget import CrashBudget
 from podworker.inference.engine_options import EngineOptions
 from podworker.inference.engine_process import EngineProcess
-from podworker.inference.socket_folder import make_socket_folder
+from podworker.inference.socket_folder import SocketFolder
 from podworker.monitoring import health, metrics, phases
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Engine:
         self._on_ready = on_ready
         self._lives = 0
         self._launched = 0.0
-        self._directory = make_socket_folder()
+        self._folder = SocketFolder()
         self._process: EngineProcess | None = None
         self._client: EngineClient | None = None
         self._ready = asyncio.Event()
@@ -112,8 +111,8 @@ class Engine:
         phases.begin(phases.ENGINE_START)
         self._lives += 1
         self._launched = time.monotonic()
-        self._directory.mkdir(mode=0o700, exist_ok=True)  # after a crash another worker may have taken it for left over
-        self._process = EngineProcess(self._options, self._directory, f"engine-{self._lives}")
+        self._folder.path.mkdir(mode=0o700, exist_ok=True)  # what cleans temporary folders may have taken it
+        self._process = EngineProcess(self._options, self._folder.path, f"engine-{self._lives}")
         self.state = EngineState.STARTING
 
     async def loaded(self) -> None:
@@ -179,7 +178,7 @@ class Engine:
             if not await _ends_within(process, TERMINATION_SECONDS):
                 process.kill()
                 await _ends_within(process, TERMINATION_SECONDS)
-        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+        await asyncio.to_thread(self._folder.remove)
 
     @contextlib.asynccontextmanager
     async def request(
