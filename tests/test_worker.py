@@ -78,9 +78,12 @@ async def test_a_stopped_worker_finishes_its_jobs_and_takes_no_more(tmp_path: Pa
         for job in running:
             await subject.until(job, "IN_PROGRESS")
 
-        subject.process.terminate()
+        [heartbeat] = psutil.Process(subject.process.pid).children()
+        for process in (heartbeat, subject.process):  # as dumb-init and systemd do it
+            process.terminate()
         await subject.printed("2 running jobs")
         late = await subject.run({})
+        assert heartbeat.status() != psutil.STATUS_ZOMBIE
         go.touch()
 
         assert await subject.exit_code() == 0

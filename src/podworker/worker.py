@@ -206,7 +206,16 @@ async def _work(handler: Handler, settings: Settings, signals: StopSignals, http
     # What is loaded by now stays, and the garbage collector need not look at it again: a full collection holds up every
     # job, by 13 ms in a worker that has imported nothing of its own, and by far more where that is torch.
     gc.freeze()
-    door = http or _queue_door(handler, settings)
+    if http is not None:
+        await _serve_jobs(http, handler, signals)
+        return
+    from podworker.gateway.heartbeat import heartbeat  # noqa: PLC0415 - see _check_machine
+
+    with heartbeat():
+        await _serve_jobs(_queue_door(handler, settings), handler, signals)
+
+
+async def _serve_jobs(door: "HttpDoor | QueueDoor | SdkDoor", handler: Handler, signals: StopSignals) -> None:
     phases.ready()
     logger.info("%s", phases.report(), extra={"fields": phases.fields()})
     watching = asyncio.create_task(handler.watch())
@@ -251,9 +260,6 @@ def _http_door(handler: Handler, settings: Settings) -> "HttpDoor":
 
 
 def _queue_door(handler: Handler, settings: Settings) -> "QueueDoor | SdkDoor":
-    from podworker.gateway.heartbeat import start_heartbeat  # noqa: PLC0415 - see _check_machine
-
-    start_heartbeat()
     if settings.scheduler == "sdk":
         from podworker.gateway.sdk_scheduler import SdkDoor  # noqa: PLC0415 - hardly ever used
 
