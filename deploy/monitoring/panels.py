@@ -96,10 +96,10 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel(
             "Failed jobs by error code",
-            {"{{error_code}}": rate("podworker_jobs_total", FAILED, "error_code")},
+            {"{{error_code}}, the {{fault}}'s": rate("podworker_jobs_total", FAILED, "error_code, fault")},
             "reqps",
             stacked=True,
-            description="docs/errors.md says what each code means.",
+            description="docs/errors.md says what each code means. The client's are requests that are wrong.",
         ),
         Panel("Duration", quantiles("podworker_job_duration_seconds", WORKERS), "s", description="Of the handlers."),
         Panel(

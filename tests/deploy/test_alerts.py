@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from podworker import errors
 from tests.deploy.promql import FOLDER, alerts, document
 
 
@@ -56,11 +55,3 @@ def test_the_page_lists_each_alert() -> None:
     page = (FOLDER.parents[1] / "docs" / "monitoring.md").read_text()
     listed = re.findall(r"^\| `(Podworker\w+)` \| (\w+) \|", page, re.MULTILINE)
     assert listed == [(rule["alert"], rule["labels"]["severity"]) for rule in rules]
-
-
-def test_worker_errors_are_all_but_those_of_wrong_requests() -> None:
-    found = re.search(r'error_code!~"([a-z_|]+)"', alerts()["PodworkerWorkerErrors"])
-    assert found
-    known = [value for value in vars(errors).values() if isinstance(value, type)]
-    wrong_requests = {one.code for one in known if issubclass(one, errors.InvalidInput)}
-    assert set(found[1].split("|")) == wrong_requests

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from podworker.errors import InvalidInput, WorkerError
+from podworker.errors import InvalidInput, ReturnedError, UnknownModel, WorkerBusy, WorkerError
 from podworker.monitoring import job_metrics, metrics
 from podworker.monitoring.instruments import Distribution
 from podworker.monitoring.job_metrics import BATCH, MOST_CODES, count_jobs, observe_job
@@ -76,7 +76,26 @@ def test_a_failure_has_its_code() -> None:
     record = a_job()
     record.end(InvalidInput("no"))
     observe_job(record)
-    assert points("podworker.jobs") == [({"outcome": "failed", "error_code": "invalid_input", "door": "queue"}, 1)]
+    failed = {"outcome": "failed", "error_code": "invalid_input", "fault": "client", "door": "queue"}
+    assert points("podworker.jobs") == [(failed, 1)]
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (UnknownModel("no", code="model_not_found"), "client"),
+        (WorkerError("no", code="too_ugly", status=422), "client"),
+        (WorkerError("no"), "worker"),
+        (WorkerBusy("no"), "worker"),
+        (ReturnedError("no"), "worker"),
+    ],
+)
+def test_whose_fault_it_was(error: WorkerError, fault: str) -> None:
+    record = a_job()
+    record.end(error)
+    observe_job(record)
+    ((attributes, _),) = points("podworker.jobs")
+    assert attributes["fault"] == fault
 
 
 def test_codes_of_handlers_are_bounded() -> None:

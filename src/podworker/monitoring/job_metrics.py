@@ -36,21 +36,21 @@ def observe_job(record: JobRecord) -> None:
 
 def count_jobs() -> None:
     """Count all that ended by now: a collector."""
-    alike: dict[tuple[Outcome, str, str], list[JobRecord]] = {}
+    alike: dict[tuple[Outcome, str, str, str], list[JobRecord]] = {}
     while _ended:
         try:
             record = _ended.popleft()
         except IndexError:  # another thread was quicker
             break
-        kind = record.outcome or Outcome.CANCELLED, _bounded(record.error_code), record.door
+        kind = record.outcome or Outcome.CANCELLED, _bounded(record.error_code), record.fault, record.door
         alike.setdefault(kind, []).append(record)
-    for (outcome, code, door), records in alike.items():
-        _count(records, outcome=outcome, code=code, door=door)
+    for (outcome, code, fault, door), records in alike.items():
+        metrics.JOBS.add(len(records), outcome=outcome, error_code=code, fault=fault, door=door)
+        _measure(records, outcome=outcome, door=door)
 
 
-def _count(records: list[JobRecord], *, outcome: Outcome, code: str, door: str) -> None:
-    """Count jobs that ended alike."""
-    metrics.JOBS.add(len(records), outcome=outcome, error_code=code, door=door)
+def _measure(records: list[JobRecord], *, outcome: Outcome, door: str) -> None:
+    """Record the times of jobs that ended alike."""
     waits: list[float] = []
     durations: list[float] = []
     deliveries: list[float] = []

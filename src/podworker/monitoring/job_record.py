@@ -23,6 +23,11 @@ def names_of(error: WorkerError) -> tuple[str, str]:
     return code, error.type if _NAME.fullmatch(error.type) else type(error).type
 
 
+def fault_of(error: WorkerError) -> str:
+    """Whose it is: `client` or `worker`. Errors of HTTP's 400s are the client's, unless the same request may succeed."""
+    return "client" if 400 <= error.status < 500 and not error.retryable else "worker"
+
+
 class Outcome(StrEnum):
     """How a job ended."""
 
@@ -81,6 +86,8 @@ class JobRecord:
     outcome: Outcome | None = None
     error_code: str | None = None
     error_type: str | None = None
+    fault: str = ""
+    """Whose, where it failed: see `fault_of`."""
     generations: list[Generation] = field(default_factory=list)
 
     @property
@@ -92,6 +99,7 @@ class JobRecord:
         """Note how it ended; a later end counts more, such as that of its delivery."""
         self.outcome = Outcome.COMPLETED if error is None else Outcome.FAILED
         self.error_code, self.error_type = names_of(error) if error else (None, None)
+        self.fault = fault_of(error) if error else ""
 
 
 arrival_observers: list[Callable[[JobRecord], None]] = []

@@ -24,7 +24,7 @@ _PROVIDER = {"gen_ai.provider.name": PROVIDER}
 _GPU = ("hw.id", "hw.name")
 
 JOBS = Counter(
-    REGISTRY, "podworker.jobs", "{job}", "Jobs that ended, by how they did.", ("outcome", "error_code", "door")
+    REGISTRY, "podworker.jobs", "{job}", "Jobs that ended, by how they did.", ("outcome", "error_code", "fault", "door")
 )
 JOB_WAIT = Histogram(
     REGISTRY,

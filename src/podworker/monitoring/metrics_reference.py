@@ -60,6 +60,7 @@ The tables have the names of Prometheus, and those of OpenTelemetry for OTLP. A 
 |---|---|
 | `outcome` | `completed`, `failed`, `cancelled` |
 | `error_code` | the code of the [error](errors.md); or empty. Of a handler's own codes the first 50, then `other` |
+| `fault` | of jobs that failed: `client`, the request is wrong; `worker`, it is not |
 | `door` | `queue`, `http`, or `local`: a test input, run by hand |
 | `gen_ai_operation_name` | `chat`, `text_completion`, `embeddings`, `rerank` |
 | `gen_ai_request_model` | the name of the model, whatever the request called it |

@@ -50,7 +50,7 @@ def start(settings: Settings, *, door: str) -> None:
         return
     REGISTRY.start()
     # Whoever reads this before the first job sees that job as an increase.
-    JOBS.add(0, outcome=Outcome.COMPLETED, error_code="", door=door)
+    JOBS.add(0, outcome=Outcome.COMPLETED, error_code="", fault="", door=door)
     REGISTRY.add_collector(count_jobs)
     REGISTRY.add_collector(collect)
     REGISTRY.add_collector(GpuMetrics().collect)
