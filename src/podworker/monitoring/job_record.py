@@ -24,7 +24,7 @@ def names_of(error: WorkerError) -> tuple[str, str]:
 
 
 def fault_of(error: WorkerError) -> str:
-    """Whose it is: `client` or `worker`. Errors of HTTP's 400s are the client's, unless the same request may succeed."""
+    """Whose it is: `client` or `worker`. Of HTTP's 400s it is the client's, unless the same request may succeed."""
     return "client" if 400 <= error.status < 500 and not error.retryable else "worker"
 
 
