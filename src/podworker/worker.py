@@ -280,6 +280,7 @@ async def _unless_stopping(loading: Coroutine[Any, Any, None], stopping: asyncio
     if not task.done():
         task.cancel()
         await asyncio.wait([task])
+        _ = task.cancelled() or task.exception()  # seen: a failure of what was given up is no news
         return False
     await task
     return True
