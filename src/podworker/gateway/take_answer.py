@@ -17,8 +17,9 @@ from aiohttp import ClientPayloadError, ClientResponse
 from podworker.errors import InvalidInput
 
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
-_TOKEN = re.compile(rb'"id"\s*+:\s*+(' + _STRING + rb")|" + _STRING + rb"|[\[\]{}]", re.DOTALL)
-"""What tells where a job begins and ends; a pair of `id` and its text is one token."""
+_TOKEN = rb'(?s:"id"\s*+:\s*+(' + _STRING + rb")|" + _STRING + rb"|[\[\]{}])"
+"""What tells where a job begins and ends; a pair of `id` and its text is one token. Hardly ever needed, so it is
+compiled when it is."""
 
 
 class TakeAnswer(ClientResponse):
@@ -46,7 +47,7 @@ def _jobs(text: bytes) -> Iterator[Any]:
     level = 2 if text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[") else 1
     depth = begin = 0
     job_id: bytes | None = None
-    for token in _TOKEN.finditer(text):
+    for token in re.finditer(_TOKEN, text):
         match token[0]:
             case b"{" | b"[":
                 depth += 1
