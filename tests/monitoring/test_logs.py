@@ -79,6 +79,15 @@ def test_secrets_of_settings_and_environment_are_masked() -> None:
     assert line.endswith("WARNING ******** ******** ******** ********")
 
 
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+def test_closed_streams_harm_nobody(closed: str) -> None:
+    program = "import logging; from podworker.monitoring import logs; logs.configure(); logging.error('x')"
+    command = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("ERROR   x\n") or "2" in closed
+
+
 CHEAP = """
 import logging, sys
 before = set(sys.modules)

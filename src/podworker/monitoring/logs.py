@@ -1,8 +1,10 @@
 """Logging: one line an event, on standard output; JSON on RunPod, text elsewhere."""
 
 import logging
+import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from podworker.monitoring import content, redaction
@@ -42,7 +44,8 @@ def configure(
     log_format = log_format or (settings.log_format if settings else "auto")
     if log_format == "auto":
         log_format = "json" if machine.is_runpod(environ) else "text"
-    stream = stream or sys.stdout
+    # Python has none where they were closed when it was started.
+    stream = stream or sys.stdout or sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - for good
     handler = LineHandler(stream)
     handler.setFormatter(_formatter(log_format, stream, environ))
     own = logging.getLogger("podworker")
