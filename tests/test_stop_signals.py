@@ -89,3 +89,25 @@ def test_what_was_done_on_a_signal_before_is_done_after() -> None:
         assert came == [TERM, TERM]
     finally:
         signal.signal(TERM, earlier)
+
+
+FORKING = """
+import asyncio, multiprocessing, os, signal, sys, time
+from podworker.stop_signals import StopSignals
+
+async def main():
+    with StopSignals() as signals, signals.told_to(asyncio.get_running_loop()):
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+        child.start()
+        os.kill(child.pid, signal.SIGINT)
+        child.terminate()
+        await asyncio.to_thread(child.join, 60)
+        assert child.exitcode == -signal.SIGTERM, child.exitcode
+        assert signals.received is None
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_that_a_handler_forks_can_be_terminated() -> None:
+    subprocess.run([sys.executable, "-c", FORKING], check=True, timeout=120)

@@ -35,15 +35,18 @@ class StopSignals:
         self._hurry = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._earlier: dict[signal.Signals, Any] = {}
+        self._open = True
 
     def __enter__(self) -> Self:
         for number in SIGNALS:
             self._earlier[number] = signal.signal(number, self._note)
+        os.register_at_fork(before=_hold, after_in_parent=_let_come, after_in_child=self._leave_out)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, earlier in self._earlier.items():
             signal.signal(number, signal.SIG_DFL if earlier is None else earlier)
+        self._open = False
 
     @contextlib.contextmanager
     def told_to(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
@@ -63,6 +66,17 @@ class StopSignals:
         wanted = self._earlier[self.received]
         if callable(wanted) and wanted is not signal.default_int_handler:
             wanted(self.received, None)
+
+    def _leave_out(self) -> None:
+        """In a process that is forked, such as those of a handler's own: whoever terminates it means it alone.
+
+        Ctrl-C, which all processes of a terminal get, is this worker's to deal with.
+        """
+        if self._open:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _let_come()
 
     def _note(self, value: int, _: FrameType | None) -> None:
         """The signal handler: it can strike anywhere, and so does next to nothing."""
@@ -89,3 +103,12 @@ class StopSignals:
         if self.received is signal.SIGINT and current.running:
             logger.info("Ctrl-C once more fails the jobs that run; a third time ends the worker at once")
         self.stopping.set()
+
+
+def _hold() -> None:
+    """Signals to a new process wait until it knows what to do with them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _let_come() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
