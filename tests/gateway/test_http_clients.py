@@ -93,6 +93,7 @@ async def test_refusals_say_how_it_is_done() -> None:
         ({}, {}, 200),
         ({}, {"Sec-Fetch-Site": "same-origin"}, 200),
         ({}, {"Sec-Fetch-Site": "cross-site"}, 403),
+        ({}, {"Sec-Fetch-Site": "cross-site", "Content-Type": "application/json"}, 200),
         ({"cors_origins": "https://ours.example"}, {"Sec-Fetch-Site": "cross-site"}, 403),
         ({"cors_origins": "https://theirs.example"}, {"Sec-Fetch-Site": "cross-site"}, 200),
         ({"cors_origins": "*"}, {"Sec-Fetch-Site": "cross-site"}, 200),

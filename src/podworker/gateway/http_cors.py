@@ -33,14 +33,16 @@ def allow_origins(app: web.Application, origins: Set[str]) -> None:
 def refuse_other_sites(origins: Set[str]) -> Middleware:
     """A middleware that refuses what the page of a site that is none of these makes a browser send.
 
-    A page need not ask before it sends a form: any site could start jobs on a worker that listens on its reader's own
-    machine. Browsers say where a request comes from (Fetch Metadata: `Sec-Fetch-Site`); other clients do not.
+    A page need not ask before it sends a form or plain text: any site could start jobs on a worker that listens on its
+    reader's own machine. Browsers say where a request comes from (Fetch Metadata: `Sec-Fetch-Site`); other clients do
+    not. Of JSON they ask first, unless their user has switched that off, as programs made of a browser do.
     """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         from_elsewhere = request.headers.get("Sec-Fetch-Site") == "cross-site"
-        if from_elsewhere and request.method == "POST" and not _from_one_of(origins, request):
+        unasked = request.method == "POST" and request.content_type != "application/json"
+        if from_elsewhere and unasked and not _from_one_of(origins, request):
             raise InvalidInput(
                 "Pages of other web sites may not send jobs to this worker. Name the site in CORS_ORIGINS, or set "
                 "API_KEYS.",
