@@ -160,3 +160,30 @@ async def test_a_job_that_comes_twice_and_is_stopped_twice_posts_nothing(platfor
         platform.give("b")
         assert (await platform.next_post()).job == "b"
         assert hands.begun.qsize() == 1
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_job_that_comes_again_holds_the_slot_that_it_was_asked_for(
+    platform: OddPlatform, hands: Hands, stopped: bool
+) -> None:
+    platform.faults.append("late")
+    async with serving(hands) as (door, _):
+        assert isinstance(door, QueueDoor)
+        platform.give("a", divide=0)
+        assert await hands.begun.get() == "a"
+        await platform.next_post()
+        platform.give("a", wait=True)
+        while "a" not in door._again:  # noqa: ASYNC110 - nothing else shows that it came
+            await asyncio.sleep(0.01)
+        platform.give("b")
+        if stopped:
+            platform.stops.put_nowait(["a"])
+            assert await hands.begun.get() == "b"
+        else:
+            await asyncio.sleep(0.1)  # b would begin, and two jobs run at once
+            platform.answering.set()
+            assert await hands.begun.get() == "a"
+            assert platform.takes.qsize() == 1
+            hands.go.set()
+            assert await hands.begun.get() == "b"
+        platform.answering.set()

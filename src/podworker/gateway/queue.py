@@ -43,7 +43,7 @@ class QueueDoor(Door):
         super().__init__(handler, drain_seconds=drain_seconds, limits=limits)
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._running: set[str] = set()
-        """Those of them that hold a slot."""
+        """Those of them that hold a slot, and those that will be run again in one."""
         self._posting: set[str] = set()
         """Those of them whose result is on its way to RunPod."""
         self._late: set[str] = set()
@@ -93,6 +93,8 @@ class QueueDoor(Door):
             # Its client wants it tried again. Else it is run again only if a stop comes yet for the first run.
             is_ending = bool(earlier.cancelling()) or job_id in self._posting
             self._again[job_id] = raw, is_ending
+            if job_id in self._posting:
+                self._running.add(job_id)  # the slot that it was asked for; the first run holds none any more
             if not is_ending:
                 logger.warning("RunPod sent job %s again, which runs here already", job_id)
             return
@@ -167,8 +169,10 @@ class QueueDoor(Door):
 
     def _stop(self, job_id: str) -> None:
         raw, is_wanted = self._again.pop(job_id, (None, False))
-        if is_wanted:
-            return  # its first run is at its end already
+        if is_wanted:  # its first run is at its end already
+            if job_id in self._posting:
+                self._free_slot(job_id)
+            return
         if task := self._jobs.get(job_id):
             task.cancel()
             if raw is not None:
