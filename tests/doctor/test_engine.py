@@ -30,7 +30,14 @@ def judged(binary: Path | None, *gpus: Gpu) -> Finding:
 def test_code_for_this_gpu(tmp_path: Path) -> None:
     finding = judged(described(tmp_path), card("8.9"))
     assert finding == Finding(Verdict.OK, "CUDA 11.8.0, for compute capability 7.5 to 8.9.")
-    assert judged(described(tmp_path)).verdict is Verdict.OK
+
+
+def test_no_gpu_for_an_engine_of_cuda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = judged(described(tmp_path))
+    assert finding.verdict is Verdict.WARNING
+    assert "--gpus all" in (finding.advice or "")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert judged(described(tmp_path)).verdict is Verdict.OK, "that was meant"
 
 
 def test_no_code_for_this_gpu(tmp_path: Path) -> None:

@@ -34,6 +34,12 @@ def build(facts: Facts, seconds: float) -> Finding:  # noqa: ARG001 - see Check
         return of_text(error.message, Verdict.WARNING)
     if found is None:
         return skipped("Nothing says for which GPUs the engine was built: podworker's CUDA images do.")
+    hidden = machine.environment().get("CUDA_VISIBLE_DEVICES") is not None or facts.settings.gpu_layers == 0
+    if not facts.gpus and not hidden:
+        return warning(
+            f"This engine is for CUDA {found.cuda}, and there is no GPU that it could use: the model runs on the CPU.",
+            "Start the container with `--gpus all`; on RunPod choose GPUs for the endpoint; or take the image cpu.",
+        )
     return _judged(found, used_gpus(facts.settings, facts.gpus))
 
 
