@@ -216,6 +216,24 @@ def test_text_that_is_no_json_where_json_is_wanted() -> None:
     assert 'got "nope": Invalid JSON' in invalid_input(caught.value, "nope", prefix="input").message
 
 
+class Array:
+    """Cannot be compared, as those of numpy."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("of which number?")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_a_value_that_a_validator_made_incomparable() -> None:
+    class Converted(BaseModel):
+        numbers: Annotated[int, BeforeValidator(lambda _: Array())]
+
+    with pytest.raises(ValidationError) as caught:
+        Converted.model_validate({"numbers": [1]})
+    assert invalid_input(caught.value, {"numbers": [1]}, prefix="input").param == "input.numbers"
+
+
 @pytest.mark.parametrize("kind", [Inner, list[Inner], int | list[int]])
 def test_a_root_of_any_type(kind: Any) -> None:  # noqa: ANN401
     with pytest.raises(ValidationError) as caught:

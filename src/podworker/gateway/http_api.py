@@ -90,9 +90,9 @@ class HttpApi:
             return await _send_events(request, job)
         chunks = await job.news(STREAM_WAIT_SECONDS)
         members = list(_fitting(chunks, request.client_max_size))
-        job.put_back(chunks[len(members) :])
-        del chunks[len(members) :]
-        state = JobState.IN_PROGRESS if job.has_chunks else job.state  # whoever reads that it has ended asks no more
+        chunks, rest = chunks[: len(members)], chunks[len(members) :]
+        job.put_back(rest)
+        state = JobState.IN_PROGRESS if rest else job.state  # whoever reads that it has ended asks no more
         response = json_response(b'{"status":"%s","stream":[%s]}' % (state.encode(), b",".join(members)))
         try:  # written here, so that chunks are not lost with a reader who hung up
             await response.prepare(request)

@@ -74,11 +74,6 @@ class HttpJob:
         """Bytes of its output."""
         return len(self.result.text or b"") if self.result else 0
 
-    @property
-    def has_chunks(self) -> bool:
-        """Whether there are chunks that nobody fetched yet."""
-        return bool(self._chunks)
-
     async def chunk(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Keep one chunk of a stream."""
         self._chunks.append(value)

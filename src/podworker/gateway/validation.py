@@ -103,7 +103,8 @@ def _path(given: Any, detail: Mapping[str, Any]) -> Path:  # noqa: ANN401
     location = detail["loc"]
     location, missing = (location[:-1], location[-1:]) if detail["type"] == "missing" else (location, ())
     places = _places(given, location)
-    found = next((path for path, value in places.items() if value == detail["input"]), None)
+    fault = detail["input"]
+    found = next((path for path, value in places.items() if type(value) is type(fault) and value == fault), None)
     if found is None:  # a key is at fault, or a validator of the user's own changed the value
         found = max(places, key=len)
     return (*found, *missing)
