@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,7 +15,9 @@ TERM, INT = signal.SIGTERM, signal.SIGINT
 
 
 @pytest.fixture(autouse=True)
-def _fresh_health() -> None:
+def _fresh_health() -> Iterator[None]:
+    health.begin()
+    yield
     health.begin()
 
 

@@ -19,6 +19,7 @@ def measuring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As `podworker.serve` begins it."""
     monkeypatch.setattr(job_record, "observers", [])
     monkeypatch.setattr(status_socket, "_answers", {})
+    health.begin()
     worker_metrics.start(load_settings(), door="http")
     yield
     worker_metrics.stop()
