@@ -152,6 +152,8 @@ def test_embeddings_have_neither_output_nor_cache() -> None:
 def test_a_request_that_failed_says_so(job: dict[str, object], code: str | None, error: str) -> None:
     observe_job(a_job(generations=[a_chat(error_code=code)], **job))
     assert points("gen_ai.server.request.duration") == [(CHAT | {"error.type": error}, 2.5)]
+    for name in ("time_to_first_token", "time_per_output_token"):
+        assert bool(points(f"gen_ai.server.{name}")) is (code is None), "only of answers that did not fail"
 
 
 def test_one_token_has_no_rate() -> None:

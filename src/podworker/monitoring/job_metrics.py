@@ -87,11 +87,12 @@ def _observe_generation(generation: Generation, record: JobRecord) -> None:
 
 def _observe_text(generation: Generation, of: dict[str, str]) -> None:
     tokens, seconds = generation.output_tokens, generation.output_seconds
-    if generation.first_token is not None:
+    # The conventions count these two of answers that did not fail.
+    if generation.first_token is not None and generation.error_code is None:
         metrics.TIME_TO_FIRST_TOKEN.record(generation.first_token - generation.started, **of)
     if tokens:
         metrics.TOKEN_USAGE.record(tokens, **of, **_OUTPUT)
-    if tokens > 1 and seconds > 0:  # llama.cpp's clock starts with the first token
+    if tokens > 1 and seconds > 0 and generation.error_code is None:  # llama.cpp's clock starts with the first token
         metrics.TIME_PER_OUTPUT_TOKEN.record(seconds / (tokens - 1), **of)
         metrics.GENERATION_RATE.record(tokens / seconds, **of)
     if generation.prompt_tokens:
