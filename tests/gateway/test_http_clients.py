@@ -35,7 +35,7 @@ class Flood(podworker.Handler):
     async def _flood(self) -> AsyncIterator[str]:
         try:
             for _ in itertools.count():
-                yield "x" * 100_000
+                yield "x" * 10_000
         finally:
             self.stopped.set()
 
