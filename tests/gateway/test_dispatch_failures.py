@@ -113,6 +113,15 @@ class Careless(WorkerError):
         self.what = what
 
 
+class Sealed(WorkerError):
+    """Its message cannot be changed."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in vars(self):
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
 @pytest.mark.parametrize(
     ("error", "code", "message", "refreshes"),
     [
@@ -120,6 +129,7 @@ class Careless(WorkerError):
         (WorkerError("x", code=5), "handler_failed", "The handler raised WorkerError: x", False),  # type: ignore[arg-type]
         (WorkerError("x", param=("a", 0)), "handler_failed", "The handler raised WorkerError: x", False),  # type: ignore[arg-type]
         (Careless("x"), "handler_failed", "The handler raised Careless: x", True),
+        (Sealed("x"), "handler_failed", "The handler raised Sealed: x", False),
     ],
 )
 async def test_errors_that_are_filled_in_wrongly_are_answered(

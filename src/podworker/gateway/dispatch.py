@@ -1,6 +1,7 @@
 """One way for every job, from whichever door it came: parse → run → shape → fit."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -134,7 +135,7 @@ async def _answer(
     except BaseException as error:
         if control.stopped and isinstance(error, asyncio.CancelledError):
             raise
-        return Result(error=error) if isinstance(error, WorkerError) and _is_whole(error) else _raised(error)
+        return _failed(error)
     finally:
         record.answered = record.answered or time.monotonic()
 
@@ -181,6 +182,13 @@ async def _shape(answer: Any, *, refresh_worker: bool) -> Result:  # noqa: ANN40
         return rest
     error = returned_error(value["error"])
     return replace(rest, error=error) if others else Result(error=error, refresh_worker=rest.refresh_worker)
+
+
+def _failed(error: BaseException) -> Result:
+    if isinstance(error, WorkerError) and _is_whole(error):
+        with contextlib.suppress(Exception):  # a class of the handler's own may not let its secrets be taken out
+            return Result(error=error)
+    return _raised(error)
 
 
 def _is_whole(error: WorkerError) -> bool:
