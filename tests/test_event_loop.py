@@ -1,6 +1,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import pytest
 
@@ -38,3 +39,18 @@ def test_a_task_that_ends_the_process_ends_only_itself(ending: Callable[[], obje
 def test_what_the_worker_itself_raises_ends_it() -> None:
     with StopSignals() as signals, pytest.raises(SystemExit):
         run_to_the_end(exits(), signals)
+
+
+def test_threads_of_the_loop_know_the_job() -> None:
+    """Its id is a context variable."""
+    current = ContextVar("current", default="nothing")
+    seen: list[str] = []
+
+    async def serve() -> None:
+        current.set("a job")
+        seen.append(await asyncio.get_running_loop().run_in_executor(None, current.get))
+        seen.append(await asyncio.to_thread(current.get))
+
+    with StopSignals() as signals:
+        run_to_the_end(serve(), signals)
+    assert seen == ["a job", "a job"]

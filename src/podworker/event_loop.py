@@ -4,16 +4,28 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, TypeVar
 
 from podworker.monitoring import telemetry
 from podworker.stop_signals import StopSignals
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 LAST_SECONDS = 5.0
 """How long what handlers left behind, in tasks and in asyncio's threads, may hold up the end of the process."""
+
+
+class _ContextThreads(ThreadPoolExecutor):
+    """Threads for `loop.run_in_executor(None, …)`: what it runs for a job is known as that job's, as in `to_thread`."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":  # noqa: ANN401
+        """See Executor."""
+        return super().submit(copy_context().run, fn, *args, **kwargs)
 
 
 def run_to_the_end(serving: Coroutine[Any, Any, None], signals: StopSignals) -> None:
@@ -23,6 +35,7 @@ def run_to_the_end(serving: Coroutine[Any, Any, None], signals: StopSignals) -> 
     try:
         with asyncio.Runner() as runner:
             try:
+                runner.get_loop().set_default_executor(_ContextThreads(thread_name_prefix="asyncio"))
                 _run(serving, runner.get_loop(), signals)
                 code = 0
             finally:
