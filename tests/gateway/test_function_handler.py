@@ -1,5 +1,6 @@
 # ruff: noqa: A002 - handlers have a parameter `input`
 import asyncio
+import contextlib
 import contextvars
 import functools
 import threading
@@ -328,6 +329,38 @@ async def test_a_generator_stopped_while_it_works_cleans_up_when_it_can() -> Non
     del chunks, stopped
     go_on.set()
     assert await asyncio.to_thread(cleaned.wait, 60)
+
+
+SPAN: contextvars.ContextVar[str] = contextvars.ContextVar("span", default="none")
+
+
+@contextlib.contextmanager
+def span(ended: list[str]) -> Iterator[None]:
+    """As libraries for traces write it: what they note is of this context, and is taken back in it."""
+    token = SPAN.set("open")
+    try:
+        yield
+    finally:
+        ended.append(SPAN.get())
+        SPAN.reset(token)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_generator_keeps_its_context(whole: bool) -> None:
+    ended: list[str] = []
+
+    def handle(job: Raw) -> Iterator[str]:
+        with span(ended):
+            yield SPAN.get()
+            yield job["input"]
+
+    chunks: Any = (await run(handle)).chunks
+    if whole:
+        assert [chunk async for chunk in chunks] == ["open", "abc"]
+    else:
+        assert await anext(chunks) == "open"
+        await chunks.aclose()
+    assert ended == ["open"]
 
 
 def test_wrong_uses_are_told_in_plain_sentences() -> None:

@@ -1,5 +1,6 @@
 """Functions as handlers: any form of function that a user may write."""
 
+import contextvars
 import inspect
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -132,10 +133,14 @@ class FunctionHandler(Handler):
         raise invalid_input(refusal, given, prefix="input")
 
     async def _from_thread(self, generator: "GeneratorType[Any, Any, Any]") -> AsyncGenerator[Any, None]:
-        """Iterate a plain generator without blocking the event loop."""
-        end = object()
-        async with self._threads.lend() as thread, _closed_in(thread, generator):
-            while (chunk := await thread.call(next, generator, end)) is not end:
+        """Iterate a plain generator without blocking the event loop, and all of it in one context."""
+        end, context = object(), contextvars.copy_context()
+
+        def advance() -> Any:  # noqa: ANN401 - whatever it yields
+            return next(generator, end)
+
+        async with self._threads.lend() as thread, _closed_in(thread, generator, context):
+            while (chunk := await thread.call(context.run, advance)) is not end:
                 yield chunk
 
 
@@ -157,12 +162,14 @@ def _adapter(annotation: Any) -> "TypeAdapter[Any] | None":  # noqa: ANN401 - an
 
 
 @asynccontextmanager
-async def _closed_in(thread: JobThread, generator: "GeneratorType[Any, Any, Any]") -> AsyncIterator[None]:
+async def _closed_in(
+    thread: JobThread, generator: "GeneratorType[Any, Any, Any]", context: contextvars.Context
+) -> AsyncIterator[None]:
     try:
         yield
     finally:
         if not generator.gi_running:  # else the job was stopped, and the thread that runs it drops it then
-            await thread.call(generator.close)
+            await thread.call(context.run, generator.close)
 
 
 async def _yielded(chunks: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, None]:
