@@ -1,4 +1,5 @@
-"""Jobs in hard times: workers and engines are killed, posts meet errors, silence, broken connections; clients cancel.
+"""Jobs in hard times: workers and engines are killed, workers are asked to end, politely or in a hurry; posts meet
+errors, silence and broken connections; clients cancel.
 
 Every job must end once, in the right state, with its own output. `scripts/soak jobs` runs thousands of them;
 `test_hard_times` some.
@@ -12,6 +13,7 @@ import random
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -54,6 +56,9 @@ podworker.serve(Both())
 LANGUAGE_MODEL = ("-m", "podworker", "serve", "--builtin")
 WORDS = 50
 LOST = "workers, one after another, were lost"
+STOPPED = '"code": "worker_stopping"'
+ENDS = ((signal.SIGKILL,), (signal.SIGTERM,), (signal.SIGINT, signal.SIGINT))
+"""The signals by which a worker ends; the last is a person's Ctrl-C, twice."""
 SILENCE = "silence"
 POST_FAULTS = ("429", "500", "break before", "break in the middle", "break after", SILENCE)
 TAKE_FAULTS = ("429", "500", "break before")
@@ -73,7 +78,7 @@ class Plan:
     cancel_share: float = 0.1
     """Of the jobs that their client cancels."""
     kill_seconds: float = 3.0
-    """The mean pause between two kills."""
+    """The mean pause between two ends of workers or engines."""
     most_kills: int = sys.maxsize
     at_once: int = 60
     """Jobs in the queue or running."""
@@ -85,6 +90,7 @@ class Count:
     """What was done, and what came of it."""
 
     workers_killed: int = 0
+    workers_stopped: int = 0
     engines_killed: int = 0
     cancelled: int = 0
     faults: Counter[str] = field(default_factory=Counter)
@@ -96,7 +102,8 @@ class Count:
         faults = ", ".join(f"{fault} {count}" for fault, count in sorted(self.faults.items()))
         states = ", ".join(f"{state} {count}" for state, count in sorted(self.states.items()))
         return (
-            f"{self.workers_killed} workers and {self.engines_killed} engines killed; {self.cancelled} cancels; "
+            f"{self.workers_killed} workers and {self.engines_killed} engines killed, {self.workers_stopped} workers "
+            f"stopped; {self.cancelled} cancels; "
             f"faults of the platform: {faults}; jobs: {states} ({self.lost_too_often} of them lost their worker four "
             f"times)"
         )
@@ -167,6 +174,8 @@ class Times:
         if LOST in error:
             self.count.lost_too_often += 1
             return {JobState.FAILED}
+        if STOPPED in error:
+            return {JobState.FAILED}
         if self._plan.language_model:
             return {JobState.FAILED if '"engine_' in error else JobState.COMPLETED}
         if number % 10 == 3:
@@ -192,8 +201,9 @@ class Times:
         return False
 
     async def _kill(self) -> None:
-        """Kill a worker, or its engine, now and then."""
-        while self.count.workers_killed + self.count.engines_killed < self._plan.most_kills:
+        """End a worker, or its engine, now and then."""
+        count = self.count
+        while count.workers_killed + count.workers_stopped + count.engines_killed < self._plan.most_kills:
             await asyncio.sleep(self._plan.kill_seconds * self._chance.uniform(0.5, 1.5))
             ready = [worker for worker in self._emulator.platform.registry.workers.values() if worker.ready]
             pids = self._emulator.workers.pids
@@ -209,8 +219,11 @@ class Times:
                 engines[0].kill()
                 self.count.engines_killed += 1
             else:
-                os.kill(pid, signal.SIGKILL)
-                self.count.workers_killed += 1
+                for number in (end := self._chance.choice(ENDS)):
+                    os.kill(pid, number)
+                    time.sleep(self._chance.uniform(0, 0.05))
+                self.count.workers_killed += signal.SIGKILL in end
+                self.count.workers_stopped += signal.SIGKILL not in end
         except (psutil.NoSuchProcess, ProcessLookupError):
             return
 
