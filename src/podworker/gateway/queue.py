@@ -93,9 +93,9 @@ class QueueDoor(Door):
             # Its client wants it tried again. Else it is run again only if a stop comes yet for the first run.
             is_ending = bool(earlier.cancelling()) or job_id in self._posting
             self._again[job_id] = raw, is_ending
-            if job_id in self._posting:
-                self._running.add(job_id)  # the slot that it was asked for; the first run holds none any more
-            if not is_ending:
+            if is_ending:
+                self._running.add(job_id)  # the slot that it was asked for, unless the first run still holds its own
+            else:
                 logger.warning("RunPod sent job %s again, which runs here already", job_id)
             return
         self._progress.add(job_id)
