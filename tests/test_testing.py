@@ -42,6 +42,12 @@ def test_a_job_in_this_process() -> None:
     assert run_job(lambda _: None, {}) is None
 
 
+async def test_a_job_in_a_test_that_is_async() -> None:
+    assert run_job(words, "two words") == [{"word": ["two"]}, {"word": ["words"]}]
+    with pytest.raises(podworker.WorkerError, match=r"input: got 3"):
+        run_job(words, 3)
+
+
 def test_a_job_that_fails() -> None:
     with pytest.raises(podworker.WorkerError, match=r"input: got 3") as refused:
         run_job(words, 3)

@@ -20,6 +20,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +38,7 @@ SHOWN_LINES = 30
 
 
 def run_job(handler: Handler | Function, job_input: Any, *, job_id: str = "test") -> Any:  # noqa: ANN401 - JSON values
-    """Run one job as a worker does, in this process.
+    """Run one job as a worker does, in this process; a test that is async itself calls it in the same way.
 
     Args:
         handler: What `podworker.serve` is given.
@@ -48,7 +49,19 @@ def run_job(handler: Handler | Function, job_input: Any, *, job_id: str = "test"
         WorkerError: The job failed.
     """
     subject = handler if isinstance(handler, Handler) else FunctionHandler(handler)
-    return asyncio.run(_run_job(subject, load_settings(), {"id": job_id, "input": job_input}))
+    running = _run_job(subject, load_settings(), {"id": job_id, "input": job_input})
+    if not _in_a_loop():
+        return asyncio.run(running)
+    with ThreadPoolExecutor(1) as thread:  # a second loop cannot run in this one
+        return thread.submit(asyncio.run, running).result()
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _run_job(handler: Handler, settings: Settings, job: Mapping[str, Any]) -> Any:  # noqa: ANN401
