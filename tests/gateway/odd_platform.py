@@ -30,9 +30,9 @@ class OddPlatform:
         takes: What polls for jobs are answered with: a list of jobs, a response, or a function that answers the
             request. Without any, polls are held.
         stops: Ids of jobs to stop, the answers to polls for them.
-        faults: What the next posts meet: an HTTP status; `break`, the connection breaks in mid-post; `lost`, the post
-            is taken, but its answer is lost; `late`, it is taken, but answered only when `answering` is set; `hang`,
-            there is no answer. Without any, posts are taken.
+        faults: What the next posts meet: an HTTP status, or a response; `break`, the connection breaks in mid-post;
+            `lost`, the post is taken, but its answer is lost; `late`, it is taken, but answered only when `answering`
+            is set; `hang`, there is no answer. Without any, posts are taken.
         taking: Posts are answered only while this is set.
         polls: Polls for jobs so far.
         tries: Posts so far.
@@ -42,7 +42,7 @@ class OddPlatform:
     url: str = ""
     takes: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
     stops: asyncio.Queue[list[str]] = field(default_factory=asyncio.Queue)
-    faults: list[int | str] = field(default_factory=list)
+    faults: list[int | str | web.Response] = field(default_factory=list)
     taking: asyncio.Event = field(default_factory=asyncio.Event)
     answering: asyncio.Event = field(default_factory=asyncio.Event)
     polls: int = 0
@@ -90,6 +90,8 @@ class OddPlatform:
         fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, int):
             return web.Response(status=fault)
+        if isinstance(fault, web.Response):
+            return fault
         if fault == "hang":
             await asyncio.Event().wait()
         if fault == "break":

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 from runpod.http_client import AsyncClientSession
 from runpod.serverless.modules import rp_http
 
@@ -57,6 +58,22 @@ async def test_a_post_is_tried_until_it_is_taken(
     assert (await platform.next_post()).body == {"output": 1}
     assert platform.tries >= 3
     assert platform.faults == []
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_post_waits_as_long_as_it_is_asked_to(
+    platform: OddPlatform, delivery: Delivery, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("podworker.gateway.delivery.asyncio.sleep", sleep)
+    platform.faults += [web.Response(status=status, headers={"Retry-After": "7"}), status]
+    await delivery.result(b'{"output":1}', streamed=False)
+    assert pauses[0] > 7
+    assert pauses[1] < 1
 
 
 async def test_a_result_whose_answer_was_lost_comes_again(platform: OddPlatform, delivery: Delivery) -> None:

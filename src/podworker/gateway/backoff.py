@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from runpod.http_client import TooManyRequests
@@ -17,7 +17,7 @@ LONGEST_BACKOFF_SECONDS = 30.0
 RATE_LIMIT_SECONDS = 5.0
 """The SDK's own wait after a 429 (rp_scale.JobScaler)."""
 LONGEST_RETRY_SECONDS = 60.0
-"""Of what a 429 may ask for in its `Retry-After`."""
+"""Of what an answer may ask for in its `Retry-After`."""
 POLL_FLOOR_SECONDS = 0.2
 """Between two polls that the platform answered empty at once instead of holding them."""
 POLL_LIMIT_SECONDS = 90.0
@@ -44,7 +44,7 @@ class Backoff:
             async with asyncio.timeout(self._limit):
                 answer = await ask()
         except TooManyRequests as error:
-            asked = _retry_after(error)
+            asked = retry_after(error.headers or {})
             await _jittered(RATE_LIMIT_SECONDS if asked is None else 2 * asked)
             return None
         except TimeoutError:
@@ -62,9 +62,9 @@ class Backoff:
         return answer
 
 
-def _retry_after(error: TooManyRequests) -> float | None:
-    """The seconds that a 429 asks for, if it does; a date, its other form (RFC 9110, 10.2.3), is not read."""
-    seconds = (error.headers or {}).get("Retry-After", "")
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that an answer asks for, if it does; a date, its other form (RFC 9110, 10.2.3), is not read."""
+    seconds = headers.get("Retry-After", "")
     return min(float(seconds), LONGEST_RETRY_SECONDS) if seconds.isascii() and seconds.isdigit() else None
 
 

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from runpod.serverless.modules import rp_http
 
 from podworker.errors import DeliveryFailed, ResultRefused
+from podworker.gateway.backoff import retry_after
 
 logger = logging.getLogger(__name__)
 
@@ -80,18 +81,19 @@ class Delivery:
         url = f"{url.replace('$ID', self._job_id)}&isStream={'true' if streamed else 'false'}"
         loop = asyncio.get_running_loop()
         began, tries, pause = loop.time(), 0, FIRST_PAUSE_SECONDS
-        while (problem := await self._try(url, data)) is not None:
+        while (setback := await self._try(url, data)) is not None:
+            problem, asked = setback
             tries += 1
             if patience == 0 or (loop.time() - began > patience and tries >= FEWEST_TRIES):
                 raise DeliveryFailed(
                     f"RunPod did not take what the job made ({problem}, {tries} tries). Send it again."
                 )
             logger.warning("RunPod did not take a post (%s); it is tried again", problem)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            await asyncio.sleep(asked + pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
-    async def _try(self, url: str, data: bytes) -> str | None:
-        """Post once; why it may be tried again, or None if RunPod has it.
+    async def _try(self, url: str, data: bytes) -> tuple[str, float] | None:
+        """Post once; why it may be tried again and after how many seconds at the soonest, or None if RunPod has it.
 
         Raises:
             ResultRefused: RunPod refuses it, and would again.
@@ -103,7 +105,7 @@ class Delivery:
                 await response.read()
                 return _verdict(response, len(data))
         except (ClientError, TimeoutError, OSError) as error:
-            return type(error).__name__
+            return type(error).__name__, 0.0
 
 
 def _payload(data: bytes) -> bytes | BytesIO:
@@ -111,12 +113,12 @@ def _payload(data: bytes) -> bytes | BytesIO:
     return BytesIO(data) if len(data) > STREAMED_BYTES else data
 
 
-def _verdict(response: ClientResponse, size: int) -> str | None:
+def _verdict(response: ClientResponse, size: int) -> tuple[str, float] | None:
     status = response.status
     if status < 400:
         return None
     if status >= 500 or status in TRY_AGAIN:
-        return f"HTTP {status}"
+        return f"HTTP {status}", retry_after(response.headers) or 0.0
     raise ResultRefused(
         f"RunPod refused what the job made, {size:,} bytes, with HTTP {status}. Return less, or put it into a bucket."
     )
