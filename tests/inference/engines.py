@@ -1,8 +1,11 @@
 """The real engine as the tests of several modules run it: with the demo model, or a tiny one that loads at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -64,6 +67,21 @@ async def supervised(engine: Engine) -> AsyncIterator[asyncio.Task[None]]:
 def process_of(engine: Engine) -> psutil.Process:
     assert engine.pid is not None
     return psutil.Process(engine.pid)
+
+
+def suspend(process: psutil.Process) -> None:
+    """Stop it, and wait until it stands still: on a busy machine some of its threads go on for a moment."""
+    process.suspend()
+    deadline = time.monotonic() + 60
+    while any(state != "T" for state in _thread_states(process)):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def _thread_states(process: psutil.Process) -> Iterator[str]:
+    for thread in Path(f"/proc/{process.pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            yield (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 async def read_to_end(engine: Engine, body: Mapping[str, object]) -> None:

@@ -33,6 +33,7 @@ from tests.inference.engines import (
     process_of,
     running,
     supervised,
+    suspend,
 )
 from tests.monitoring.short_folder import short_folder
 from tests.survivors import has_ended
@@ -121,7 +122,7 @@ async def test_a_load_that_is_killed_counts_as_out_of_memory(tiny: EngineOptions
 
 async def test_a_load_that_takes_too_long_is_given_up(tiny: EngineOptions) -> None:
     async with running(tiny, start_timeout=0.1) as engine:
-        process_of(engine).suspend()
+        suspend(process_of(engine))
         with pytest.raises(ModelLoadFailed, match="ENGINE_START_TIMEOUT_SECONDS"):
             await engine.loaded()
         assert not engine.ran_out_of_memory
@@ -189,7 +190,7 @@ async def test_a_check_before_the_first_job(tiny: EngineOptions) -> None:
     async with running(tiny, stuck_after=0.5) as engine:
         await engine.check()
         await engine.loaded()
-        process_of(engine).suspend()
+        suspend(process_of(engine))
         with pytest.raises(EngineUnavailable, match="does not answer"):
             await engine.check()
         process_of(engine).kill()
@@ -309,7 +310,7 @@ async def test_a_stuck_engine_is_ended_by_force_whatever_it_runs(tiny: EngineOpt
         process = process_of(engine)
         async with engine.request("POST", "/v1/completions", ENDLESS) as response:
             await response.content.readline()
-            process.suspend()
+            suspend(process)
             async with asyncio.timeout(60):
                 await engine.stop()
 

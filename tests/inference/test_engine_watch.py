@@ -22,6 +22,7 @@ from tests.inference.engines import (
     read_to_end,
     running,
     supervised,
+    suspend,
 )
 
 
@@ -33,7 +34,7 @@ async def test_the_requests_of_a_stuck_engine_fail_and_the_next_one_finds_a_new_
         reading = asyncio.create_task(read_to_end(engine, ENDLESS))
         waiting = asyncio.create_task(complete(engine))
         await waiting
-        first.suspend()
+        suspend(first)
         unanswered = asyncio.create_task(complete(engine))
 
         for request in (reading, unanswered):
@@ -47,7 +48,7 @@ async def test_the_requests_of_a_stuck_engine_fail_and_the_next_one_finds_a_new_
 async def test_an_idle_engine_is_watched_too(tiny: EngineOptions) -> None:
     async with running(tiny, stuck_after=STUCK, restarts=3) as engine, supervised(engine):
         first = process_of(engine)
-        first.suspend()
+        suspend(first)
 
         await eventually(lambda: engine.pid != first.pid and engine.state is EngineState.READY)
         assert await complete(engine)
@@ -69,7 +70,7 @@ async def test_a_batch_that_does_not_end_is_noticed_though_the_engine_still_answ
 
 async def test_an_engine_that_gets_stuck_too_often_is_given_up(tiny: EngineOptions) -> None:
     async with running(tiny, restarts=0, stuck_after=STUCK) as engine, supervised(engine) as supervision:
-        process_of(engine).suspend()
+        suspend(process_of(engine))
 
         with pytest.raises(EngineError, match="last: it was stuck: no batch was finished for 2 s"):
             await supervision
@@ -99,7 +100,7 @@ async def test_a_new_start_that_is_stuck_is_repaired(tiny: EngineOptions, monkey
 async def test_an_engine_that_was_frozen_with_its_worker_is_not_stuck(tiny: EngineOptions) -> None:
     async with running(tiny, stuck_after=STUCK, restarts=3) as engine, supervised(engine):
         process = process_of(engine)
-        process.suspend()
+        suspend(process)
         time.sleep(1.5 * STUCK)  # noqa: ASYNC251 - the worker is frozen, too
         process.resume()
 
