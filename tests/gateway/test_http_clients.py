@@ -21,9 +21,11 @@ from tests.gateway.open_door import SECONDS, OpenDoor, open_door
 
 
 class Flood(podworker.Handler):
-    """Streams without end, until its job is stopped."""
+    """Streams, by default without end: until its job is stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, chunks: int | None = None, size: int = 10_000) -> None:
+        self._chunks = chunks
+        self._chunk = "x" * size
         self.stopped = asyncio.Event()
 
     def routes(self) -> Sequence[HttpRoute]:
@@ -34,8 +36,8 @@ class Flood(podworker.Handler):
 
     async def _flood(self) -> AsyncIterator[str]:
         try:
-            for _ in itertools.count():
-                yield "x" * 10_000
+            for _ in itertools.count() if self._chunks is None else range(self._chunks):
+                yield self._chunk
         finally:
             self.stopped.set()
 
@@ -66,6 +68,18 @@ async def test_who_stops_reading_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
             await handler.stopped.wait()
         assert await subject.post("/flood", {}) == (200, "dry"), "the slot is free again"
         writer.close()
+
+
+async def test_who_hangs_up_at_the_last_chunk_makes_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    handler = Flood(chunks=1, size=20_000_000)
+    async with open_door(handler) as subject:
+        reader, writer = await sent(subject, posted("/flood", {"flood": True}))
+        async with asyncio.timeout(SECONDS):
+            await handler.stopped.wait()
+            assert await reader.readexactly(12) == b"HTTP/1.1 200", "it is being written"
+        writer.transport.abort()
+        assert await subject.post("/flood", {}) == (200, "dry")
+    assert "The handler raised" not in caplog.text
 
 
 async def test_what_is_no_http_makes_no_error(caplog: pytest.LogCaptureFixture) -> None:

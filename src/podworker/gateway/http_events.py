@@ -43,7 +43,7 @@ class EventStream:
         """Send ready events. Where the client hung up, nothing happens: its request is cancelled anyway."""
         try:
             await (await self._prepared()).write(text.encode())
-        except ConnectionResetError:
+        except ConnectionError:
             return
         self.last = text
 
