@@ -23,6 +23,7 @@ def test_while_it_loads_its_errors_and_odd_warnings_are_warnings(caplog: pytest.
         "0.00.020.608 I srv  init: using 2 threads",
         "0.00.020.608 W load: control-looking token: 2 '</s>' was not control-type; its type is changed",
         "0.00.020.608 W llama_context: n_ctx_seq (512) < n_ctx_train (8192) -- the full capacity will not be utilized",
+        "0.00.020.608 W srv init: chat template supports preserving reasoning, it is enabled by default",
         "0.00.020.608 W warning: failed to mlock 1234-byte buffer",
         "0.00.020.608 E gguf_init_from_reader: no tensors",
         "0.00.020.608 E llama_model_load: error loading model",
@@ -33,7 +34,7 @@ def test_while_it_loads_its_errors_and_odd_warnings_are_warnings(caplog: pytest.
         "gguf_init_from_reader: no tensors",
         "llama_model_load: error loading model",
     ]
-    assert len(caplog.records) == 6
+    assert len(caplog.records) == 7
     assert log.reason == "gguf_init_from_reader: no tensors", "the cause, not its consequence"
     assert not log.memory_words
 

@@ -17,9 +17,10 @@ _OUT_OF_MEMORY = re.compile(
 )
 
 # Warnings with which sound models load: tokens of their vocabulary, a context below or above that of their training,
-# and slots that are not saved where there is no cache for them.
+# slots that are not saved where there is no cache for them, and a chat template that keeps earlier thoughts.
 _USUAL = re.compile(
     r"control-looking token|special_eo[sgt]|n_ctx_(per_)?seq|n_ctx_train|training context|--cache-idle-slots"
+    r"|supports preserving reasoning"
 )
 
 # The code that computes, which never sees a text: tokens come to it as numbers.
