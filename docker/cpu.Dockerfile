@@ -125,7 +125,7 @@ RUN --mount=type=secret,id=HF_TOKEN,uid=1000 \
 # --- For handlers that need no language model: `--target handler`. Not the last stage, so never built by default.
 FROM runtime AS handler
 COPY --from=project /project /
-COPY handler.py ./
+COPY *.py ./
 LABEL org.opencontainers.image.title="podworker, without an engine" org.opencontainers.image.licenses="MIT" \
   org.opencontainers.image.description="Base of RunPod Serverless workers: handlers in Python, without a language model."
 
@@ -136,6 +136,6 @@ COPY --from=model --chown=1000:1000 /home/podworker/.cache /home/podworker/.cach
 COPY --from=project /project /
 ARG MODEL
 ENV MODEL=$MODEL
-COPY handler.py ./
+COPY *.py ./
 LABEL org.opencontainers.image.title="podworker" org.opencontainers.image.licenses="MIT" \
   org.opencontainers.image.description="A RunPod Serverless worker for any GGUF language model, with llama.cpp."
