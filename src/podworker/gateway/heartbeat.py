@@ -14,6 +14,9 @@ from runpod.serverless.modules.worker_state import JobsProgress, PingJobMirror
 
 from podworker.child import end_with_parent
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""A terminal, dumb-init or systemd sends these to all processes. They are for the worker, which may run on for long."""
+
 
 @contextmanager
 def heartbeat() -> Iterator[None]:
@@ -21,7 +24,11 @@ def heartbeat() -> Iterator[None]:
     mirror = PingJobMirror()
     JobsProgress().set_mirror(mirror)
     process = multiprocessing.Process(target=_ping, args=(os.getpid(), mirror), daemon=True, name="heartbeat")
-    process.start()
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # in the new process, too, until it ignores them
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
     try:
         yield
     finally:
@@ -34,7 +41,7 @@ def _ping(parent: int, mirror: PingJobMirror) -> None:
     end_with_parent(parent)
     # The worker's event loop hears of signals through this descriptor; a signal to this process is not its business.
     signal.set_wakeup_fd(-1)
-    # A terminal, dumb-init or systemd sends these to all processes. They are for the worker, which may run on for long.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     Heartbeat.process_loop(mirror)
