@@ -60,7 +60,8 @@ class Result:
 
 def _speakable(error: WorkerError) -> None:
     """Make its texts such that any client can read them: of whole characters, and not too long."""
-    error.message = whole_text(error.message)
+    # Cut twice: to mend ten million halves takes seconds, and two of them can be one character.
+    error.message = whole_text(error.message[: 2 * MESSAGE_CHARACTERS + 2])
     if len(error.message) > MESSAGE_CHARACTERS:
         error.message = f"{error.message[:MESSAGE_CHARACTERS]}…"
     error.error_code, error.type = whole_text(error.error_code), whole_text(error.type)
