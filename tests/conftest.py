@@ -1,5 +1,6 @@
 import gc
 import os
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,10 @@ gc.set_threshold(100_000, 50, 100)
 # What the machine wants for its own terminal is no matter of these tests, which read what is printed.
 for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
     os.environ.pop(name, None)
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so would all that these tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # They ask servers on this machine, whatever proxy it has for others.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(
